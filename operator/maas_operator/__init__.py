@@ -1,0 +1,1 @@
+"""maas-operator: model as a service on one's own NPU and GPU nodes."""

@@ -1,0 +1,53 @@
+"""What is to be done: the value that decide/ gives and act/ carries out."""
+
+from dataclasses import dataclass
+
+from maas_operator.api.seen import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Write an object by server-side apply."""
+
+    manifest: Manifest
+    uid: str | None
+    """The uid of the object that is there already and is ours; None where there is none: then a stranger's object that
+    turns up meanwhile is refused, not taken over."""
+    why: str
+    """A word for the log: created, changed, drifted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete an object, provided that it still has this uid."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes event to tell, once for each (object, reason, message)."""
+
+    type: str
+    """Normal or Warning."""
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Objects to hold, objects to remove, the status to show, what to tell, when to look again."""
+
+    status: Manifest
+    """The whole status as it should stand."""
+    before: tuple[Manifest, ...] = ()
+    """The conditions as they stood: a condition's time moves only when its status does."""
+    apply: tuple[Apply, ...] = ()
+    """In order: an object stands after those it needs."""
+    remove: tuple[Remove, ...] = ()
+    events: tuple[Event, ...] = ()
+    look_again: float | None = None
+    """Seconds until it is worth looking again although nothing was seen to change."""

@@ -1,0 +1,70 @@
+"""Field types that several kinds share, with the bounds that end up in the CRDs."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Part(BaseModel):
+    """A part of a resource: camelCase in manifests, unknown fields left alone (a newer CRD may have more)."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+QUANTITY = r"^([0-9]+|[0-9]+\.[0-9]+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
+LabelName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
+LabelKey = Annotated[str, Field(min_length=1, max_length=316, pattern=LABEL_KEY)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE)]
+Quantity = Annotated[str, Field(min_length=1, max_length=32, pattern=QUANTITY)]
+Text256 = Annotated[str, Field(max_length=256)]
+Line = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class EnvVar(Part):
+    """An environment variable of the engine's container."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")] = Field(
+        description="Name of the variable."
+    )
+    value: Annotated[str, Field(max_length=4096)] = Field(
+        description="Its value, as plain text. Never put a secret here: everyone who may read the object can read it."
+    )
+
+
+class Condition(Part):
+    """One condition, as metav1.Condition has it."""
+
+    type: Annotated[str, Field(min_length=1, max_length=316)] = Field(description="Type of the condition.")
+    status: Annotated[str, Field(pattern="^(True|False|Unknown)$", max_length=7)] = Field(
+        description="True, False or Unknown."
+    )
+    observed_generation: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="The metadata.generation that the condition was set upon."
+    )
+    last_transition_time: Annotated[str, Field(max_length=64)] = Field(
+        description="When the status last changed from one value to another (RFC 3339).",
+        json_schema_extra={"format": "date-time"},
+    )
+    reason: Annotated[
+        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_,:.]*[A-Za-z0-9_])?$")
+    ] = Field(description="A word for programs: why the condition has this status.")
+    message: Annotated[str, Field(max_length=4096)] = Field(
+        description="A sentence for people: what is the case, where, and what to do."
+    )
+
+
+ConditionList = Annotated[
+    list[Condition],
+    Field(
+        max_length=16,
+        description="What is the case now, one entry a type.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]

@@ -1,0 +1,173 @@
+"""ModelService: a served model."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from maas_operator.api.conditions import Phase
+from maas_operator.api.fields import ConditionList, EnvVar, LabelName, ObjectName, Part, Text256
+
+MAX_INSTANCES = 1000
+"""Instances of one service."""
+MAX_QPS = 1_000_000
+"""Requests a second of one service."""
+RESERVED_ARGS = (
+    "--model",
+    "--served-model-name",
+    "--host",
+    "--port",
+    "--max-model-len",
+    "--shutdown-timeout",
+    "--api-key",
+    "--chat-template",
+)
+"""Flags of `vllm serve` that the operator gives itself, from other fields."""
+
+_reserved = "[" + ",".join(f"'{flag}'" for flag in RESERVED_ARGS) + "]"
+
+
+class State(StrEnum):
+    """What the user wants: pods, or none."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+
+
+class ModelReference(Part):
+    """A catalogue entry and one of its versions."""
+
+    name: ObjectName = Field(description="Name of the Model (kubectl get maasmodels).")
+    version: LabelName | None = Field(
+        default=None,
+        description="One of the Model's versions. Left out: the newest (the last of its list) when the service is "
+        "first deployed; it is then pinned in status.model.version and never moves by itself.",
+    )
+
+
+class EngineExtras(Part):
+    """What is added to the engine's start, for those who know vLLM."""
+
+    args: Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(max_length=64)] = Field(
+        default=[],
+        description="Further arguments of `vllm serve`, one list item each, after those of the Model.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "atomic",
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"self.all(a, !(a.split('=')[0] in {_reserved}))",
+                    "message": f"the operator sets {', '.join(RESERVED_ARGS)} itself: leave them out of engine.args "
+                    "(the context length comes from the Model's version, the name from metadata.name)",
+                }
+            ],
+        },
+    )
+    env: Annotated[list[EnvVar], Field(max_length=64)] = Field(
+        default=[],
+        description="Further environment variables of the engine's container.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = Field(
+        default=None,
+        description="Engine image instead of the one that belongs to the flavor's accelerator, with a tag or digest.",
+    )
+
+
+class ModelServiceSpec(Part):
+    """What is to be served, where, and how many times."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(self.engine) || !has(self.engine.image) || !self.engine.image.endsWith(':latest')",
+                    "message": "engine.image must not be tagged latest: name a version, or a digest, so that every "
+                    "instance runs the same engine",
+                    "fieldPath": ".engine.image",
+                    "reason": "FieldValueInvalid",
+                }
+            ]
+        }
+    )
+
+    display_name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")] | None = (
+        Field(
+            default=None,
+            description="Name for people: 1 to 64 letters, digits, '-' and '_', starting with a letter. "
+            "Left out: metadata.name.",
+        )
+    )
+    description: Text256 | None = Field(default=None, description="What the service is for, up to 256 characters.")
+    model: ModelReference = Field(description="The model to serve.")
+    resource_pool: ObjectName = Field(description="Name of the ResourcePool whose nodes are used.")
+    flavor: LabelName = Field(
+        description="One of the pool's flavors: the accelerators, cpu and memory that each instance gets."
+    )
+    instances: Annotated[int, Field(ge=0, le=MAX_INSTANCES)] | None = Field(
+        default=None,
+        description="How many instances run. Left out: 1. `kubectl scale`, a HorizontalPodAutoscaler or KEDA may own "
+        "this field through the scale subresource; the operator never writes it.",
+    )
+    qps: Annotated[int, Field(ge=1, le=MAX_QPS)] | None = Field(
+        default=None,
+        description="Requests a second that the service is meant for. At most the flavor's maxQPS times the "
+        "instances. Stands on the Service as the annotation maas-operator.io/qps.",
+    )
+    state: State | None = Field(
+        default=None,
+        description="Running (also when left out) or Stopped. Stopped removes the pods and keeps everything else.",
+    )
+    engine: EngineExtras | None = Field(default=None, description="Additions to the engine's start.")
+
+
+class PinnedModel(Part):
+    """The model and version that the service runs."""
+
+    name: ObjectName = Field(description="Name of the Model.")
+    version: LabelName = Field(description="The version, also when the spec leaves it open.")
+
+
+class Instances(Part):
+    """Counts of instances."""
+
+    desired: Annotated[int, Field(ge=0)] = Field(description="How many there should be.")
+    ready: Annotated[int, Field(ge=0)] = Field(description="How many answer.")
+    summary: Annotated[str, Field(max_length=32)] = Field(description="Both, as `kubectl get` prints them.")
+
+
+class Endpoint(Part):
+    """An address at which the service answers."""
+
+    name: LabelName = Field(description="Which way in it is.")
+    url: Annotated[str, Field(max_length=512)] = Field(description="Base URL of the OpenAI-compatible API.")
+
+
+class ModelServiceStatus(Part):
+    """What is the case. Written by the operator alone."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="The metadata.generation that this status speaks of."
+    )
+    phase: Phase | None = Field(
+        default=None,
+        description="The conditions in one word: Queuing (no room), Starting (pods being placed), Deploying (image, "
+        "weights, engine loading), Running, Alarm (serving, but an instance fails), Failed, Stopped, Updating "
+        "(spec being rolled), Upgrading (version being rolled).",
+    )
+    service_id: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="The service's id in the paths of the API."
+    )
+    model: PinnedModel | None = Field(default=None, description="The model and version that are deployed.")
+    instances: Instances | None = Field(default=None, description="Instances, desired and ready.")
+    replicas: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Pods there are now; read by the scale subresource."
+    )
+    selector: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Label selector of the pods; read by the scale subresource."
+    )
+    endpoints: Annotated[list[Endpoint], Field(max_length=8)] = Field(
+        default=[],
+        description="Where the service answers.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    conditions: ConditionList = Field(default=[])

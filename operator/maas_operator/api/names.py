@@ -1,0 +1,35 @@
+"""Names that stand in manifests: the API group, labels, annotations and well-known values. Each has its home here."""
+
+GROUP = "maas-operator.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+FIELD_MANAGER = "maas-operator"
+"""The one field manager under which the operator applies its objects (server-side apply)."""
+
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_SERVICE = f"{GROUP}/service"
+"""On every child and pod: the ModelService's name."""
+LABEL_POOL = f"{GROUP}/pool"
+LABEL_FLAVOR = f"{GROUP}/flavor"
+LABEL_MODEL = f"{GROUP}/model"
+LABEL_MODEL_VERSION = f"{GROUP}/model-version"
+
+ANNOTATION_QPS = f"{GROUP}/qps"
+"""On the Service: the requests a second that the ModelService asked for."""
+ANNOTATION_TEMPLATE_INPUTS = f"{GROUP}/template-inputs"
+"""On the Deployment: a digest of the facts that its pod template was made from."""
+ANNOTATION_APPLIED_TEMPLATE = f"{GROUP}/applied-template"
+"""On the Deployment: the pod template as it was applied, in JSON. An upgraded operator holds to it."""
+ANNOTATION_APPLIED = f"{GROUP}/applied"
+"""On every child: a digest of the manifest that was applied, so that a field that is no longer rendered is noticed."""
+ANNOTATION_RERENDER = f"{GROUP}/rerender-requested-at"
+"""On a ModelService, set by a user: take over what this operator's version renders differently."""
+ANNOTATION_ALLOW_DELETION = f"{GROUP}/allow-deletion"
+"""On a Model or ResourcePool, set by a user: delete it although services use it."""
+
+PORT_NAME = "http"
+PORT = 8000
+"""TCP port of the engine in its pod, and of the Service."""
+CONTAINER = "engine"
+"""Name of the container that runs the engine."""

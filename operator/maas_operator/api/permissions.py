@@ -1,0 +1,35 @@
+"""What the operator may do in the cluster, in one table: the chart grants it, the operator checks itself against it."""
+
+from dataclasses import dataclass
+
+from maas_operator.api.kinds import KINDS
+from maas_operator.api.names import GROUP
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One resource, the verbs that are used on it, and what stops working without them."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    needed_for: str
+    own_namespace: bool = False
+    """Only in the operator's own namespace (a Role, no ClusterRole)."""
+
+
+_WATCH = ("list", "watch")
+
+PERMISSIONS: tuple[Permission, ...] = (
+    *(Permission(GROUP, kind.plural, _WATCH, f"seeing {kind.kind} objects") for kind in KINDS),
+    *(Permission(GROUP, f"{kind.plural}/status", ("patch",), f"reporting on {kind.kind} objects") for kind in KINDS),
+    Permission("apps", "deployments", (*_WATCH, "create", "patch", "delete"), "running the instances of services"),
+    Permission("", "services", (*_WATCH, "create", "patch"), "giving each service an address"),
+    Permission("policy", "poddisruptionbudgets", (*_WATCH, "create", "patch"), "draining nodes one instance at a time"),
+    Permission("", "configmaps", ("list", "create", "patch", "delete"), "giving chat templates to the engine"),
+    Permission("", "pods", _WATCH, "telling why an instance does not run, and counting what nodes hold"),
+    Permission("", "nodes", _WATCH, "counting the room in resource pools"),
+    Permission("", "namespaces", _WATCH, "deciding which accounts may use a pool"),
+    Permission("", "events", ("create",), "telling what happened as Kubernetes events"),
+    Permission("coordination.k8s.io", "leases", ("get", "create", "update"), "electing a leader", own_namespace=True),
+)

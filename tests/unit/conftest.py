@@ -1,0 +1,8 @@
+"""What the unit tests share."""
+
+import pytest
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
