@@ -18,6 +18,17 @@ QUANTITY = r"^([0-9]+|[0-9]+\.[0-9]+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 
+LABEL_KEYS_RULE: dict[str, object] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": f"self.all(key, key.size() <= 316 && key.matches('{LABEL_KEY}'))",
+            "message": "a label's key is [PREFIX/]NAME: letters, digits, '-', '_' and '.', beginning and ending with a "
+            "letter or digit; the prefix is a lower-case DNS name",
+        }
+    ]
+}
+"""For maps of labels: a schema can bound their values, but not their keys."""
+
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
 LabelName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
 LabelKey = Annotated[str, Field(min_length=1, max_length=316, pattern=LABEL_KEY)]

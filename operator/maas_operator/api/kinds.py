@@ -69,6 +69,8 @@ MODEL_SERVICE = Kind(
             "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
             "message": f"metadata.name must be at most {MAX_SERVICE_NAME} lower-case letters, digits and '-', and "
             "start with a letter, since a Service of this name is made; spec.displayName takes capitals and '_'",
+            "fieldPath": ".metadata",
+            "reason": "FieldValueInvalid",
         },
     ),
     scale={

@@ -55,7 +55,7 @@ class EngineExtras(Part):
             "x-kubernetes-list-type": "atomic",
             "x-kubernetes-validations": [
                 {
-                    "rule": f"self.all(a, !(a.split('=')[0] in {_reserved}))",
+                    "rule": f"self.all(a, !(a.split('=')[0].replace('_', '-') in {_reserved}))",
                     "message": f"the operator sets {', '.join(RESERVED_ARGS)} itself: leave them out of engine.args "
                     "(the context length comes from the Model's version, the name from metadata.name)",
                 }
@@ -80,9 +80,11 @@ class ModelServiceSpec(Part):
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "!has(self.engine) || !has(self.engine.image) || !self.engine.image.endsWith(':latest')",
-                    "message": "engine.image must not be tagged latest: name a version, or a digest, so that every "
-                    "instance runs the same engine",
+                    "rule": "!has(self.engine) || !has(self.engine.image) || "
+                    "(self.engine.image.matches('^[^@]+(:[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})$') && "
+                    "!self.engine.image.endsWith(':latest'))",
+                    "message": "engine.image needs a tag other than latest, or a digest, so that every instance runs "
+                    "the same engine",
                     "fieldPath": ".engine.image",
                     "reason": "FieldValueInvalid",
                 }
@@ -106,7 +108,8 @@ class ModelServiceSpec(Part):
     instances: Annotated[int, Field(ge=0, le=MAX_INSTANCES)] | None = Field(
         default=None,
         description="How many instances run. Left out: 1. `kubectl scale`, a HorizontalPodAutoscaler or KEDA may own "
-        "this field through the scale subresource; the operator never writes it.",
+        "this field through the scale subresource (an autoscaler needs a first value here); the operator never writes "
+        "it.",
     )
     qps: Annotated[int, Field(ge=1, le=MAX_QPS)] | None = Field(
         default=None,

@@ -5,7 +5,16 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from maas_operator.api.fields import ConditionList, LabelKey, LabelName, LabelValue, Part, Quantity, Text256
+from maas_operator.api.fields import (
+    LABEL_KEYS_RULE,
+    ConditionList,
+    LabelKey,
+    LabelName,
+    LabelValue,
+    Part,
+    Quantity,
+    Text256,
+)
 
 MAX_ACCELERATORS = 64
 """Accelerators of one instance."""
@@ -30,6 +39,21 @@ class TaintEffect(StrEnum):
 
 class Toleration(Part):
     """A taint that the pool's pods put up with, as in a pod's spec."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
+                    "message": "a toleration without a key needs operator Exists: it then tolerates every taint",
+                },
+                {
+                    "rule": "!has(self.value) || self.value == '' || !has(self.operator) || self.operator == 'Equal'",
+                    "message": "operator Exists takes no value: leave the value out, or use Equal",
+                },
+            ]
+        }
+    )
 
     key: LabelKey | None = Field(default=None, description="The taint's key; left out: every key.")
     operator: TolerationOperator | None = Field(default=None, description="Exists or Equal (also when left out).")
@@ -74,7 +98,7 @@ class AccountSelector(Part):
     """Chooses accounts by the labels of their namespaces."""
 
     match_labels: Annotated[dict[str, LabelValue], Field(max_length=32)] = Field(
-        default={}, description="Labels that the namespace must carry."
+        default={}, description="Labels that the namespace must carry.", json_schema_extra=LABEL_KEYS_RULE
     )
     match_expressions: Annotated[list[LabelRequirement], Field(max_length=16)] = Field(
         default=[],
@@ -92,6 +116,32 @@ class FlavorAccelerator(Part):
 
 class Flavor(Part):
     """An instance specification: what each instance of a service gets."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "quantity(self.cpu).isGreaterThan(quantity('0'))",
+                    "message": "cpu must be more than 0",
+                    "fieldPath": ".cpu",
+                    "reason": "FieldValueInvalid",
+                },
+                {
+                    "rule": "quantity(self.memory).compareTo(quantity('1Mi')) >= 0",
+                    "message": "memory must be at least 1Mi; it is in bytes where no unit stands, and m is a thousandth",
+                    "fieldPath": ".memory",
+                    "reason": "FieldValueInvalid",
+                },
+                {
+                    "rule": "!has(self.sharedMemory) || "
+                    "quantity(self.sharedMemory).compareTo(quantity(self.memory)) <= 0",
+                    "message": "sharedMemory counts as memory: it cannot be more than memory",
+                    "fieldPath": ".sharedMemory",
+                    "reason": "FieldValueInvalid",
+                },
+            ]
+        }
+    )
 
     name: LabelName = Field(description="Name, as ModelServices write it in spec.flavor.")
     description: Text256 | None = Field(default=None, description="A few words for those who choose.")
@@ -113,7 +163,9 @@ class ResourcePoolSpec(Part):
 
     description: Text256 | None = Field(default=None, description="What the pool is for.")
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=32)] = Field(
-        default={}, description="Labels of the pool's nodes. Left out: every node of the cluster."
+        default={},
+        description="Labels of the pool's nodes. Left out: every node of the cluster.",
+        json_schema_extra=LABEL_KEYS_RULE,
     )
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(
         default=[],

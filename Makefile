@@ -1,0 +1,61 @@
+# What a run needs is built once and kept in CACHE, outside the checkout.
+SHELL := /bin/bash
+CACHE := $(or $(MAAS_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/maas-operator,$(HOME)/.cache/maas-operator))
+LOCK := $(shell python3 -c 'import hashlib,sys; print(hashlib.sha256(open("requirements-dev.txt","rb").read() + sys.version.encode()).hexdigest()[:16])')
+VENV := $(CACHE)/venv-$(LOCK)
+PYTHON := $(VENV)/bin/python
+export PATH := $(VENV)/bin:$(PATH)
+export PYTHONPATH := operator
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down check test test-unit test-api test-chart test-e2e bench generate lock
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(VENV)/ready: requirements-dev.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
+	@echo "python environment: installing what requirements-dev.txt pins (usually under a minute)"
+	@rm -rf $(VENV) && mkdir -p $(CACHE) && python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/ready ## a real Kubernetes here, the operator on it, and a model that answers
+	@$(PYTHON) -m tests.demo up
+
+demo-down: $(VENV)/ready ## remove all that the demo started
+	@$(PYTHON) -m tests.demo down
+
+check: $(VENV)/ready ## lint, types, rooms, pure tests: under a minute
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	$(PYTHON) -m pytest -q tests/unit
+
+test: check test-api test-chart test-e2e ## everything, on real clusters
+
+test-unit: $(VENV)/ready ## the pure tests
+	$(PYTHON) -m pytest -q tests/unit
+
+test-api: $(VENV)/ready ## the rules and the operator on a real kube-apiserver
+	$(PYTHON) -m pytest -q tests/api
+
+test-chart: $(VENV)/ready ## the chart with real helm
+	$(PYTHON) -m pytest -q tests/chart
+
+test-e2e: $(VENV)/ready ## real pods, real vLLM
+	$(PYTHON) -m pytest -q tests/e2e
+
+bench: $(VENV)/ready ## the benchmarks, JSON out
+	$(PYTHON) -m benchmarks.converge
+
+generate: $(VENV)/ready ## what is made from the models: crds/, the chart's copies, the reference
+	$(PYTHON) -m maas_operator.api.crd crds
+	$(PYTHON) -m maas_operator.api.crd charts/maas-operator/files/crds
+	$(PYTHON) -m maas_operator.api.reference > docs/reference.md
+
+lock: ## resolve the pins anew (needs uv)
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header pyproject.toml -o requirements.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements-dev.txt

@@ -1,0 +1,22 @@
+"""One question to a model, over HTTP as a user's curl would put it."""
+
+import json
+import urllib.request
+from typing import Any
+
+ANSWER_SECONDS = 120
+
+
+def ask(base: str, model: str, question: str, max_tokens: int) -> dict[str, Any]:
+    """The decoded answer of /v1/chat/completions. Raises OSError where nothing answers or the answer is an error."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": max_tokens,
+        "temperature": 0,
+    }
+    request = urllib.request.Request(
+        f"{base}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
+        return dict(json.load(response))
