@@ -1,13 +1,50 @@
 """ApiKey: the digest of a key with which an application calls."""
 
+from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
-from maas_operator.api.fields import ConditionList, Part
+from maas_operator.api.fields import ConditionList, LabelName, Part
 
 MAX_KEYS_PER_ACCOUNT = 30
 """Keys that an account (a namespace) may have (M22)."""
+MAX_REQUESTS_PER_MINUTE = 60_000_000
+MAX_TOKENS_PER_MINUTE = 1_000_000_000
+MAX_TOKEN_QUOTA = 1_000_000_000_000_000
+
+
+class KeyKind(StrEnum):
+    """How a key is shown to the gateway."""
+
+    BEARER = "Bearer"
+    CLIENT_CREDENTIALS = "ClientCredentials"
+
+
+RequestsPerMinute = Annotated[int, Field(ge=1, le=MAX_REQUESTS_PER_MINUTE)]
+TokensPerMinute = Annotated[int, Field(ge=1, le=MAX_TOKENS_PER_MINUTE)]
+
+
+class KeyLimits(Part):
+    """What a key may use. A bound that is left out is not there."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    requests_per_minute: RequestsPerMinute | None = Field(
+        default=None,
+        description="Requests a minute, given out evenly: a second's worth may come at once. More are answered with "
+        "429 ModelArts.81101 and Retry-After.",
+    )
+    tokens_per_minute: TokensPerMinute | None = Field(
+        default=None,
+        description="Prompt and completion tokens a minute. They are charged when an answer ends: from then on "
+        "requests are answered with 429 ModelArts.81103 until the minute's share has made up for it.",
+    )
+    token_quota: Annotated[int, Field(ge=1, le=MAX_TOKEN_QUOTA)] | None = Field(
+        default=None,
+        description="Tokens in the key's whole life. When they are used up, requests are answered with 401 "
+        "ModelArts.81005 until the quota is raised.",
+    )
 
 
 def _immutable(what: str) -> dict[str, JsonValue]:
@@ -17,6 +54,19 @@ def _immutable(what: str) -> dict[str, JsonValue]:
 
 class ApiKeySpec(Part):
     """A key. The key itself is never in the cluster: only its SHA-256 is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.kind) == has(oldSelf.kind)",
+                    "message": "the key's kind cannot be changed: delete the key and make another",
+                    "fieldPath": ".kind",
+                    "reason": "FieldValueInvalid",
+                }
+            ]
+        }
+    )
 
     tag: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")] = Field(
         description="Name for people, unique in the account: 1 to 100 letters, digits, '_' and '-'. Immutable.",
@@ -29,6 +79,24 @@ class ApiKeySpec(Part):
     sha256: Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")] = Field(
         description='SHA-256 of the key, 64 lower-case hexadecimal digits: printf %s "$KEY" | sha256sum. Immutable.',
         json_schema_extra=_immutable("the key's digest"),
+    )
+    kind: KeyKind | None = Field(
+        default=None,
+        description="Bearer (also when left out): the key itself is sent with each request. ClientCredentials: the key "
+        "is the secret of client NAMESPACE/NAME, which gets short-lived tokens for it at /oauth2/token. Immutable.",
+        json_schema_extra=_immutable("the key's kind"),
+    )
+    limits: KeyLimits | None = Field(default=None, description="What the key may use. Left out: no bound.")
+    services: Annotated[list[LabelName], Field(max_length=64)] = Field(
+        default=[],
+        description="Names of the ModelServices of its own account that the key may call, and no others. Left out: all "
+        "that the account may call.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    expires_at: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="From then on the key is invalid (RFC 3339, for example 2027-01-31T00:00:00Z). Left out: never.",
+        json_schema_extra={"format": "date-time"},
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from maas_operator.api.apikey import RequestsPerMinute, TokensPerMinute
 from maas_operator.api.conditions import Phase
 from maas_operator.api.fields import ConditionList, EnvVar, LabelName, ObjectName, Part, Text256
 
@@ -73,6 +74,58 @@ class EngineExtras(Part):
     )
 
 
+class ServiceLimits(Part):
+    """What all callers of a service together may use. A bound that is left out is not there."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    requests_per_minute: RequestsPerMinute | None = Field(
+        default=None,
+        description="Requests a minute, given out evenly: a second's worth may come at once. More are answered with "
+        "429 ModelArts.81101 and Retry-After.",
+    )
+    tokens_per_minute: TokensPerMinute | None = Field(
+        default=None,
+        description="Prompt and completion tokens a minute. They are charged when an answer ends: from then on "
+        "requests are answered with 429 ModelArts.81103 until the minute's share has made up for it.",
+    )
+
+
+class Sharing(Part):
+    """Which other accounts may call a service, under the names that its own account uses."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.all) != has(self.accounts)",
+                    "message": "name the accounts, or set all: true, one of the two",
+                }
+            ]
+        }
+    )
+
+    accounts: Annotated[list[LabelName], Field(min_length=1, max_length=256)] | None = Field(
+        default=None,
+        description="Accounts (namespaces) that may call it.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    all: bool | None = Field(
+        default=None,
+        description="true: every account may call it.",
+        json_schema_extra={
+            "x-kubernetes-validations": [{"rule": "self", "message": "all can only be true: else leave it out"}]
+        },
+    )
+
+
+class Balancing(StrEnum):
+    """How the gateway chooses an instance for a request."""
+
+    LEAST_REQUEST = "LeastRequest"
+    PREFIX_AFFINITY = "PrefixAffinity"
+
+
 class ModelServiceSpec(Part):
     """What is to be served, where, and how many times."""
 
@@ -113,8 +166,21 @@ class ModelServiceSpec(Part):
     )
     qps: Annotated[int, Field(ge=1, le=MAX_QPS)] | None = Field(
         default=None,
-        description="Requests a second that the service is meant for. At most the flavor's maxQPS times the "
-        "instances. Stands on the Service as the annotation maas-operator.io/qps.",
+        description="Requests a second that the gateway lets through to the service; more are answered with 429 "
+        "APIG.0308. At most the flavor's maxQPS times the instances. Stands on the Service as the annotation "
+        "maas-operator.io/qps.",
+    )
+    limits: ServiceLimits | None = Field(
+        default=None, description="What all callers together may ask of the service in a minute. Left out: no bound."
+    )
+    sharing: Sharing | None = Field(
+        default=None, description="Other accounts that may call the service. Left out: its own account alone."
+    )
+    balancing: Balancing | None = Field(
+        default=None,
+        description="How the gateway chooses an instance. LeastRequest (also when left out): the one with the fewest "
+        "requests of two chosen at random. PrefixAffinity: conversations that begin alike go to the same instance, "
+        "whose cache then knows the beginning, unless it has a quarter more than its share of the requests.",
     )
     state: State | None = Field(
         default=None,

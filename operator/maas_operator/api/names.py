@@ -27,6 +27,10 @@ ANNOTATION_RERENDER = f"{GROUP}/rerender-requested-at"
 """On a ModelService, set by a user: take over what this operator's version renders differently."""
 ANNOTATION_ALLOW_DELETION = f"{GROUP}/allow-deletion"
 """On a Model or ResourcePool, set by a user: delete it although services use it."""
+ANNOTATION_FROZEN = f"{GROUP}/frozen"
+"""On a Namespace, set by the platform's team: "*" freezes the account (its keys and its services), a list of
+ModelServices' names separated by commas freezes those. On the Namespace since an account's own members cannot change
+that, so that no further permission or policy has to guard it."""
 
 PORT_NAME = "http"
 PORT = 8000

@@ -5,6 +5,7 @@ from datetime import datetime
 from maas_operator.api.apikey import MAX_KEYS_PER_ACCOUNT
 from maas_operator.api.conditions import Reason
 from maas_operator.api.decision import Decision
+from maas_operator.api.keys import tag_taken, too_many_keys
 from maas_operator.api.seen import ApiKeySeen, Manifest
 from maas_operator.decide import conditions
 from maas_operator.decide.conditions import Verdict
@@ -32,13 +33,13 @@ def _verdict(seen: ApiKeySeen) -> Verdict:
         return Verdict(
             False,
             Reason.TAG_TAKEN,
-            f"tag {tag} belongs to ApiKey {name} of account {account}: make a key of another tag",
+            tag_taken(tag, name, account),
         )
     if _accepted_before(older) >= MAX_KEYS_PER_ACCOUNT:
         return Verdict(
             False,
             Reason.TOO_MANY_KEYS,
-            f"account {account} has {MAX_KEYS_PER_ACCOUNT} keys already, the limit: delete one that is not used",
+            too_many_keys(account),
         )
     return Verdict(True, Reason.ACCEPTED, "the key counts")
 

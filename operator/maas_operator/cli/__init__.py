@@ -1,0 +1,1 @@
+"""kubectl maas: what users do at their own machine, with their own rights."""

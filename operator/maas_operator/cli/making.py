@@ -1,0 +1,104 @@
+"""Making a key: its text, its name, and the ApiKey that holds its digest."""
+
+import hashlib
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from maas_operator.api.apikey import ApiKeySpec, KeyKind, KeyLimits
+from maas_operator.api.names import API_VERSION
+from maas_operator.cli.errors import CliError
+from maas_operator.cli.moments import after, written
+
+PREFIX = "sk-maas-"
+"""Scanners for leaked secrets know `sk-`; the rest says whose it is."""
+BYTES = 32
+_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+LIMITS = {field.alias: name for name, field in KeyLimits.model_fields.items()}
+"""What --limits takes: requestsPerMinute and so on."""
+
+
+def new_key() -> str:
+    """A key of 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(BYTES)
+
+
+def name_of(tag: str) -> str:
+    """The ApiKey's name: the tag where it is a DNS label, or else one made of it; the same for the same tag."""
+    if len(tag) <= 63 and _DNS_LABEL.match(tag):
+        return tag
+    slug = re.sub(r"[^a-z0-9]+", "-", tag.lower()).strip("-")[:50].rstrip("-")
+    return f"{slug or 'key'}-{hashlib.sha256(tag.encode()).hexdigest()[:8]}"
+
+
+def spec_of(
+    key: str,
+    tag: str,
+    description: str,
+    kind: str | None,
+    services: tuple[str, ...],
+    limits: dict[str, int],
+    expires: str | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """The ApiKey's spec, as JSON. Raises CliError, which says which rule of M22 does not hold."""
+    fields: dict[str, Any] = {
+        "tag": tag,
+        "description": description,
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+    }
+    if kind:
+        fields["kind"] = KeyKind(kind)
+    if services:
+        fields["services"] = list(services)
+    if limits:
+        fields["limits"] = limits
+    if expires:
+        moment = after(expires, now, "--expires")
+        if moment <= now:
+            raise CliError(f"--expires {expires} has passed: name a time to come")
+        fields["expiresAt"] = written(moment)
+    try:
+        spec = ApiKeySpec.model_validate(fields)
+    except ValidationError as error:
+        raise CliError("\n".join(_broken(each["loc"], fields) for each in error.errors())) from error
+    return spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def manifest(name: str, account: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """The ApiKey."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ApiKey",
+        "metadata": {"name": name, "namespace": account},
+        "spec": spec,
+    }
+
+
+def limits_of(text: str | None) -> dict[str, int]:
+    """From NAME=NUMBER,NAME=NUMBER. Raises CliError."""
+    limits = {}
+    for part in (text or "").split(","):
+        name, _, number = part.strip().partition("=")
+        if not part.strip():
+            continue
+        if name not in LIMITS or not number.isdecimal():
+            raise CliError(f"--limits {part}: write NAME=NUMBER, with one of {', '.join(map(str, LIMITS))}")
+        limits[name] = int(number)
+    return limits
+
+
+def _broken(where: tuple[int | str, ...], fields: dict[str, Any]) -> str:
+    """The rule of the field, in the words of `kubectl explain`."""
+    aliases = {field.alias or name: field for name, field in ApiKeySpec.model_fields.items()}
+    field = str(where[0])
+    rule = aliases[field].description
+    if field == "limits" and len(where) > 1:
+        bounds = KeyLimits.model_fields[LIMITS[str(where[1])]]
+        rule = bounds.description
+    value = fields.get(field)
+    shown = value if isinstance(value, str) else ", ".join(map(str, value or ()))
+    return f"{'.'.join(map(str, where))} cannot be '{shown}': {rule}"

@@ -1,0 +1,103 @@
+"""Envoy's access log: one JSON object a line for every request that came with a valid key, refused ones included.
+
+Tokens are what the engine itself counted. A line without prompt_tokens is an answer in which the engine counted none
+(an error, a refusal, a list of models). A client that hung up in the middle of a stream has a line with the tokens
+that were on their way to it, and hung_up is true. Lines appear when a request ends, at most FLUSH_MILLISECONDS later.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+FLUSH_MILLISECONDS = 200
+"""Envoy holds lines back for at most so long (--file-flush-interval-msec)."""
+HUNG_UP = frozenset({"DC", "DR", "DPE"})
+"""Envoy's response flags that say that the client was gone before the answer's end."""
+
+Count = Annotated[int, Field(ge=0)]
+Flags = Annotated[str, BeforeValidator(lambda flags: "" if flags == "-" else flags)]
+"""Envoy writes "-" where it raised none."""
+
+
+class Line(BaseModel):
+    """One request. What Envoy has no value for is left out of the line: then the field is None, empty or 0."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    request_id: str
+    """Unique: made by the gateway, never taken from the client. Also in the answer's x-request-id and in its error."""
+    started: Count
+    """When the request came, milliseconds since 1970."""
+    duration: Count = 0
+    """Milliseconds from there to the answer's last byte."""
+    first_byte: Count | None = None
+    """Milliseconds from there to the first byte that the instance sent; in a stream the answer's head may come long
+    before the first token."""
+    first_token: Count | None = None
+    """Milliseconds since 1970 of a stream's first chunk; None for answers that are not streamed."""
+    account: str
+    """The key's account (namespace): who pays."""
+    key: str
+    """Name (metadata.name) of the ApiKey in the account."""
+    service_namespace: str | None = None
+    """Namespace of the ModelService that answered; another than account where it is shared. None: none was reached."""
+    service: str | None = None
+    """Its name."""
+    service_id: str | None = None
+    """Its uid: a service deleted and made again under its name is another one."""
+    model: str | None = None
+    """Name of the catalogue's Model."""
+    model_version: str | None = None
+    """The Model's version that the service runs."""
+    stream: bool = False
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    """None together with prompt_tokens; None beside them means 0."""
+    method: str
+    path: str
+    """Without the query."""
+    code: Count
+    """HTTP status; 0: the client was gone before there was one."""
+    flags: Flags = ""
+    """Envoy's response flags, comma-separated: DC client hung up, UH no ready instance, UF connection failed, UT timed
+    out, RL limited, UAEX refused. Empty: none."""
+    details: str = ""
+    """Why Envoy answered as it did (%RESPONSE_CODE_DETAILS%): via_upstream, local_rate_limited and so on."""
+    upstream: str | None = None
+    """ADDRESS:PORT of the instance that answered."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion tokens."""
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the client was gone before the answer's end."""
+        return not HUNG_UP.isdisjoint(self.flags.split(","))
+
+
+FORMAT: dict[str, str] = {
+    "request_id": "%STREAM_ID%",
+    "started": "%START_TIME(%s%3f)%",
+    "duration": "%DURATION%",
+    "first_byte": "%RESPONSE_DURATION%",
+    "first_token": "%DYNAMIC_METADATA(maas:first_token)%",
+    "account": "%REQ(x-maas-account)%",
+    "key": "%REQ(x-maas-key)%",
+    "service_namespace": "%METADATA(ROUTE:maas:namespace)%",
+    "service": "%METADATA(ROUTE:maas:name)%",
+    "service_id": "%METADATA(ROUTE:maas:id)%",
+    "model": "%METADATA(ROUTE:maas:model)%",
+    "model_version": "%METADATA(ROUTE:maas:version)%",
+    "stream": "%REQ(x-maas-stream)%",
+    "prompt_tokens": "%DYNAMIC_METADATA(maas.usage:prompt_tokens)%",
+    "completion_tokens": "%DYNAMIC_METADATA(maas.usage:completion_tokens)%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%PATH(NQ:PATH)%",
+    "code": "%RESPONSE_CODE%",
+    "flags": "%RESPONSE_FLAGS%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "upstream": "%UPSTREAM_HOST%",
+}
+"""Field of a line -> Envoy's command."""

@@ -1,0 +1,75 @@
+"""What Envoy reads once, at its start."""
+
+import json
+
+from maas_operator.gateway.envoy.clusters import assignment
+from maas_operator.gateway.envoy.names import AGENT, CLUSTERS, GATEWAY, LISTENERS, LOOPBACK, REPLICAS
+from maas_operator.gateway.envoy.proto import Config, extension, file_source
+from maas_operator.gateway.settings import GatewaySettings
+
+
+def bootstrap(settings: GatewaySettings, folder: str) -> str:
+    """The bootstrap. Envoy also needs --service-node and --service-cluster."""
+    config = {
+        "admin": {"address": {"socket_address": {"address": LOOPBACK, "port_value": settings.admin_port}}},
+        "dynamic_resources": {
+            "lds_config": file_source(folder, LISTENERS),
+            "cds_config": file_source(folder, CLUSTERS),
+        },
+        "cluster_manager": {"local_cluster_name": GATEWAY},
+        "static_resources": {"clusters": [_agent(settings), _replicas(folder)]},
+        "overload_manager": _overload(settings),
+    }
+    return json.dumps(config, indent=1, sort_keys=True) + "\n"
+
+
+def _agent(settings: GatewaySettings) -> Config:
+    return {
+        "name": AGENT,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "circuit_breakers": {
+            "thresholds": [{"max_connections": 256, "max_pending_requests": 256, "max_requests": 256}]
+        },
+        "load_assignment": assignment(AGENT, ((LOOPBACK, settings.agent_port),)),
+    }
+
+
+def _replicas(folder: str) -> Config:
+    return {
+        "name": GATEWAY,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": file_source(folder, REPLICAS)},
+    }
+
+
+def _overload(settings: GatewaySettings) -> Config:
+    """Near the bound on memory: no new streams, then nothing new at all. Connections have a bound of their own."""
+    heap, connections = (
+        "envoy.resource_monitors.fixed_heap",
+        "envoy.resource_monitors.global_downstream_max_connections",
+    )
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            extension(
+                heap,
+                "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+                max_heap_size_bytes=settings.heap_bytes,
+            ),
+            extension(
+                connections,
+                "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                max_active_downstream_connections=settings.connections,
+            ),
+        ],
+        "actions": [
+            _action("envoy.overload_actions.shrink_heap", heap, 0.85),
+            _action("envoy.overload_actions.disable_http_keepalive", heap, 0.9),
+            _action("envoy.overload_actions.stop_accepting_requests", heap, 0.95),
+        ],
+    }
+
+
+def _action(name: str, resource: str, at: float) -> Config:
+    return {"name": name, "triggers": [{"name": resource, "threshold": {"value": at}}]}

@@ -1,0 +1,144 @@
+"""The chain that a request goes through. On the way back it is the other way round: what stands later sees an answer
+first."""
+
+from importlib.resources import files
+from json import dumps
+
+from maas_operator.gateway.envoy import names
+from maas_operator.gateway.envoy.limits import address_requests
+from maas_operator.gateway.envoy.proto import Config, extension, file_source, typed
+from maas_operator.gateway.facts import Facts
+from maas_operator.gateway.settings import GatewaySettings, StreamUsage
+from maas_operator.gateway.tokens import ISSUER, jwks
+
+_HTTP = "envoy.extensions.filters.http"
+USAGE = ("prompt_tokens", "completion_tokens")
+ANY_TYPE = {"google_re2": {}, "regex": ".*"}
+"""Whatever a request's body is said to be, it is read as JSON: what is not JSON is refused."""
+JSON_TYPE = {"google_re2": {}, "regex": "(?i)application/json.*"}
+
+
+def filters(settings: GatewaySettings, folder: str) -> list[Config]:
+    """The chain, in the order of the request's way."""
+    chain = [
+        # nothing of the client's gets past here under our own names
+        extension(
+            "ours",
+            f"{_HTTP}.header_mutation.v3.HeaderMutation",
+            mutations={"request_mutations": [{"remove_on_match": {"key_matcher": {"prefix": "x-maas-"}}}]},
+        ),
+        # the path known, the key hashed
+        _lua("entry", _flag("TOKENS", bool(settings.signing_keys)) + script("sha256.lua") + script("entry.lua")),
+    ]
+    if settings.requests_per_minute_per_address:
+        limiter = address_requests(settings, Facts())
+        chain.append({"name": "address-requests", "typed_config": limiter})
+    if settings.signing_keys:
+        # tokens of clients with credentials: signature and expiry; they say which key to look up
+        chain.append(_tokens(settings))
+    chain += [
+        # the key is known
+        _discovered("keys", names.KEYS, f"{_HTTP}.api_key_auth.v3.ApiKeyAuth", folder),
+        # model, stream and usage from the body, tokens from the answer
+        _body(),
+        # which service; usage on every stream, and off again; reasoning under both its names
+        _lua("body", _flag("EVERY_CHUNK", settings.usage_on_streams == StreamUsage.EVERY_CHUNK) + script("body.lua")),
+        # frozen, quota used up, services that the key is not for, tokens a minute
+        _discovered("verdicts", names.VERDICTS, f"{_HTTP}.rbac.v3.RBAC", folder),
+        # requests a minute and a second
+        _discovered("key-requests", names.KEY_REQUESTS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
+        _discovered("service-requests", names.SERVICE_REQUESTS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
+        _discovered("service-qps", names.SERVICE_QPS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
+        # tokens from a stream, before the usage that nobody asked for is taken off
+        _stream(),
+        extension("router", f"{_HTTP}.router.v3.Router", suppress_envoy_headers=True),
+    ]
+    return chain
+
+
+def script(name: str) -> str:
+    """A Lua script of this folder."""
+    return files(__package__).joinpath(name).read_text()
+
+
+def _flag(name: str, on: bool) -> str:
+    return f"local {name} = {str(on).lower()}\n"
+
+
+def _lua(name: str, code: str) -> Config:
+    # the body's script reads facts of the route under the extension's own name
+    return extension(
+        f"lua-{name}", f"{_HTTP}.lua.v3.Lua", default_source_code={"inline_string": code}, clear_route_cache=False
+    )
+
+
+def _discovered(name: str, file: str, type_: str, folder: str) -> Config:
+    """A filter whose configuration changes while requests go on. Without its file requests are refused."""
+    source = {"config_source": file_source(folder, file), "type_urls": [f"type.googleapis.com/{type_}"]}
+    return {"name": name, "config_discovery": source}
+
+
+def _tokens(settings: GatewaySettings) -> Config:
+    provider = {
+        "issuer": ISSUER,
+        "local_jwks": {"inline_string": dumps(jwks(settings.signing_keys))},
+        "from_headers": [{"name": names.TOKEN}],
+        "claim_to_headers": [{"header_name": names.TOKEN_KEY, "claim_name": "key"}],
+    }
+    either = {"requires_any": {"requirements": [{"provider_name": "maas"}, {"allow_missing": {}}]}}
+    return extension(
+        "tokens",
+        f"{_HTTP}.jwt_authn.v3.JwtAuthentication",
+        providers={"maas": provider},
+        rules=[{"match": {"prefix": "/"}, "requires": either}],
+    )
+
+
+def _body() -> Config:
+    broken = {"metadata_namespace": "maas.request", "key": "malformed", "value": True}
+    rules = [
+        {
+            "selectors": [{"key": key} for key in path],
+            "on_present": {"metadata_namespace": "maas.request", "key": path[-1], "type": "PROTOBUF_VALUE"},
+            "on_error": broken,
+        }
+        for path in (
+            ["model"],
+            ["stream"],
+            ["stream_options", "include_usage"],
+            ["stream_options", "continuous_usage_stats"],
+        )
+    ]
+    usage = [
+        {
+            "selectors": [{"key": "usage"}, {"key": key}],
+            "on_present": {"metadata_namespace": "maas.usage", "key": key, "type": "NUMBER"},
+        }
+        for key in USAGE
+    ]
+    return extension(
+        "body",
+        f"{_HTTP}.json_to_metadata.v3.JsonToMetadata",
+        request_rules={"rules": rules, "allow_content_types_regex": ANY_TYPE, "allow_empty_content_type": True},
+        response_rules={"rules": usage, "allow_content_types_regex": JSON_TYPE},
+    )
+
+
+def _stream() -> Config:
+    parser = typed(
+        "envoy.extensions.content_parsers.json.v3.JsonContentParser",
+        rules=[
+            {
+                "rule": {
+                    "selectors": [{"key": "usage"}, {"key": key}],
+                    "on_present": {"metadata_namespace": "maas.usage", "key": key, "type": "NUMBER"},
+                }
+            }
+            for key in USAGE
+        ],
+    )
+    return extension(
+        "stream",
+        f"{_HTTP}.sse_to_metadata.v3.SseToMetadata",
+        response_rules={"content_parser": {"name": "envoy.content_parsers.json", "typed_config": parser}},
+    )

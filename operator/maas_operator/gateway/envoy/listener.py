@@ -1,0 +1,114 @@
+"""The listener: who may connect, how long a request may take to arrive, and what is written down of it."""
+
+from maas_operator.gateway.access_log import FORMAT
+from maas_operator.gateway.envoy.filters import filters
+from maas_operator.gateway.envoy.names import CERTIFICATE, LOOPBACK, ROUTES
+from maas_operator.gateway.envoy.proto import Config, discovery_text, extension, file_source, seconds, typed
+from maas_operator.gateway.envoy.replies import replies
+from maas_operator.gateway.envoy.routes import NAME_OF_ROUTES
+from maas_operator.gateway.settings import GatewaySettings
+
+MAX_HEAD_KIB = 60
+MAX_STREAMS = 256
+"""Requests at a time on one HTTP/2 connection."""
+
+
+def listeners(settings: GatewaySettings, folder: str, log: str) -> str:
+    """The file of listeners: for clients, and on loopback for what the agent asks in a client's name, of which the
+    address says nothing. log: path of the access log, of which the lines are those of access_log.py."""
+    outer = _listener("gateway", settings.address, settings.port, settings, _http(settings, folder, log))
+    if settings.tls:
+        outer["filter_chains"][0]["transport_socket"] = _tls(folder)
+    of_agent = settings.model_copy(update={"requests_per_minute_per_address": None})
+    return discovery_text(
+        [outer, _listener("inner", LOOPBACK, settings.inner_port, settings, _http(of_agent, folder, log))]
+    )
+
+
+def certificate(settings: GatewaySettings) -> str:
+    """The file that names the certificate; Envoy reads the certificate itself again when its folder changes."""
+    folder = settings.tls.folder if settings.tls else ""
+    pair = {
+        "certificate_chain": {"filename": f"{folder}/tls.crt"},
+        "private_key": {"filename": f"{folder}/tls.key"},
+        "watched_directory": {"path": folder},
+    }
+    secret = typed("envoy.extensions.transport_sockets.tls.v3.Secret", name="gateway", tls_certificate=pair)
+    return discovery_text([secret])
+
+
+def _listener(name: str, address: str, port: int, settings: GatewaySettings, http: Config) -> Config:
+    return typed(
+        "envoy.config.listener.v3.Listener",
+        name=name,
+        address={"socket_address": {"address": address, "port_value": port}},
+        per_connection_buffer_limit_bytes=settings.request_bytes,
+        filter_chains=[{"filters": [http]}],
+    )
+
+
+def _http(settings: GatewaySettings, folder: str, log: str) -> Config:
+    return extension(
+        "http",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="gateway",
+        rds={"config_source": file_source(folder, ROUTES), "route_config_name": NAME_OF_ROUTES},
+        http_filters=filters(settings, folder),
+        local_reply_config=replies(settings),
+        access_log=[_log(log)],
+        # the client's address
+        use_remote_address=True,
+        xff_num_trusted_hops=settings.trusted_proxies,
+        skip_xff_append=False,
+        # one id, ours, in the log, the answer and the error
+        generate_request_id=True,
+        preserve_external_request_id=False,
+        always_set_request_id_in_response=True,
+        request_id_extension={
+            "typed_config": typed(
+                "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig", use_request_id_for_trace_sampling=False
+            )
+        },
+        # no second way to write a path or a header
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        common_http_protocol_options={
+            "headers_with_underscores_action": "REJECT_REQUEST",
+            "idle_timeout": seconds(settings.idle_seconds),
+            "max_headers_count": 100,
+        },
+        max_request_headers_kb=MAX_HEAD_KIB,
+        http2_protocol_options={
+            "max_concurrent_streams": MAX_STREAMS,
+            "initial_stream_window_size": 65536,
+            "initial_connection_window_size": 1048576,
+        },
+        # slow clients
+        request_headers_timeout=seconds(settings.head_seconds),
+        request_timeout=seconds(settings.body_seconds),
+        stream_idle_timeout=seconds(settings.backend_seconds),
+        server_name="maas",
+    )
+
+
+def _log(path: str) -> Config:
+    """Requests without a valid key have no account and are not written down: Envoy's counters count them."""
+    return {
+        **extension(
+            "file",
+            "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            path=path,
+            log_format={"json_format": FORMAT, "omit_empty_values": True},
+        ),
+        "filter": {"header_filter": {"header": {"name": "x-maas-account", "present_match": True}}},
+    }
+
+
+def _tls(folder: str) -> Config:
+    shown = {"name": "gateway", "sds_config": file_source(folder, CERTIFICATE)}
+    return extension(
+        "tls",
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context={"tls_certificate_sds_secret_configs": [shown], "alpn_protocols": ["h2", "http/1.1"]},
+    )

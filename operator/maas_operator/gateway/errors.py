@@ -1,0 +1,61 @@
+"""The table of errors, in the guides' words (REQUIREMENTS.md, Errors)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An answer of the gateway's own: {"error_code", "error_msg", "request_id"}."""
+
+    status: int
+    code: str
+    message: str
+    """May hold Envoy's commands, such as %REQ(x-maas-key-rpm)%."""
+
+    def body(self, request_id: str) -> dict[str, str]:
+        """The body, in JSON terms."""
+        return {"error_code": self.code, "error_msg": self.message, "request_id": request_id}
+
+
+BAD_REQUEST = Error(
+    400, "ModelArts.81001", "The request body cannot be parsed, or its model is empty: send a JSON object with a model."
+)
+NO_KEY = Error(
+    400, "ModelArts.81002", "The Authorization header is missing or malformed: send Authorization: Bearer KEY."
+)
+BAD_KEY = Error(401, "ModelArts.81003", "The API key is unknown, deleted or expired.")
+NO_ACCESS = Error(401, "ModelArts.81004", "No access to this service, or it is not enabled.")
+QUOTA_USED_UP = Error(401, "ModelArts.81005", "The key's token quota is used up.")
+FROZEN = Error(401, "ModelArts.81006", "The resource is frozen.")
+NO_MODEL = Error(404, "ModelArts.81009", "The model named in the body is not found.")
+TOO_LARGE = Error(413, "ModelArts.81001", "The request is larger than the gateway takes.")
+TOO_SLOW = Error(408, "ModelArts.81001", "The request did not arrive in time.")
+KEY_REQUESTS = Error(
+    429, "ModelArts.81101", "Too many requests, exceeded rate limit is %REQ(x-maas-key-rpm)% times per minute."
+)
+SERVICE_REQUESTS = Error(
+    429, "ModelArts.81101", "Too many requests, exceeded rate limit is %METADATA(ROUTE:maas:rpm)% times per minute."
+)
+KEY_TOKENS = Error(
+    429, "ModelArts.81103", "Too many requests. exceeded rate limit is %REQ(x-maas-key-tpm)% tokens per minute."
+)
+SERVICE_TOKENS = Error(
+    429, "ModelArts.81103", "Too many requests. exceeded rate limit is %METADATA(ROUTE:maas:tpm)% tokens per minute."
+)
+NO_API = Error(404, "APIG.0101", "The API does not exist or has not been published in the environment")
+
+
+def address_requests(limit: int) -> Error:
+    """Too many requests from one client address."""
+    return _throttled("ip", str(limit), "minute")
+
+
+def _throttled(policy: str, limit: str, unit: str) -> Error:
+    message = f"The throttling threshold has been reached: policy {policy} over ratelimit,limit:{limit},time:1 {unit}"
+    return Error(429, "APIG.0308", message)
+
+
+SERVICE_QPS = _throttled("api", "%METADATA(ROUTE:maas:qps)%", "second")
+BUSY = Error(503, "APIG.0203", "Backend timeout")
+"""No ready instance, or the gateway itself has no room."""
+TIMEOUT = Error(504, "APIG.0203", "Backend timeout")

@@ -1,0 +1,100 @@
+"""All that the gateway's configuration follows from."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from maas_operator.api.modelservice import Balancing
+
+
+class Reach(StrEnum):
+    """Whether a service can be called."""
+
+    OPEN = "Open"
+    """It can; without endpoints it answers 503 until it has some."""
+    STOPPED = "Stopped"
+    """Its user stopped it, or it never was accepted."""
+    FROZEN = "Frozen"
+    """The platform's team froze it, or its account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a key or a service; None where there is none."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A ModelService, as the gateway sees it."""
+
+    namespace: str
+    name: str
+    id: str
+    """Its uid, which stands in the paths of its API."""
+    names: tuple[str, ...]
+    """What a request's body may call it; the engine answers to each of them."""
+    model: str
+    version: str
+    """The Model's version that it runs; "" while that is not known."""
+    endpoints: tuple[tuple[str, int], ...] = ()
+    """Address and port of each instance that is ready and not leaving, sorted."""
+    reach: Reach = Reach.OPEN
+    qps: int | None = None
+    limits: Limits = Limits()
+    shared_with: frozenset[str] = frozenset()
+    """Other accounts that may call it."""
+    shared_with_all: bool = False
+    balancing: Balancing = Balancing.LEAST_REQUEST
+
+    @property
+    def path(self) -> str:
+        """NAMESPACE/NAME."""
+        return f"{self.namespace}/{self.name}"
+
+    def callable_by(self, account: str) -> bool:
+        """Whether the account's keys may call it."""
+        return self.shared_with_all or account == self.namespace or account in self.shared_with
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An ApiKey that counts: accepted, and not expired."""
+
+    account: str
+    name: str
+    uid: str
+    sha256: str
+    client_credentials: bool = False
+    """It is the secret of a client that gets tokens for it, and not accepted by itself."""
+    limits: Limits = Limits()
+    services: tuple[str, ...] = ()
+    """Names of services of its account that it may call, and no others; empty: all that the account may call."""
+    frozen: bool = False
+    quota_used_up: bool = False
+
+    @property
+    def path(self) -> str:
+        """ACCOUNT/NAME: also the id of a client with credentials."""
+        return f"{self.account}/{self.name}"
+
+    @property
+    def credential(self) -> str:
+        """What the gateway looks a request's key up by: the key's digest, or what its tokens say."""
+        return f"token/{self.uid}" if self.client_credentials else self.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was seen of the cluster, read once. Services stand in the order in which they win a name that several
+    have: the older first."""
+
+    services: tuple[Service, ...] = ()
+    keys: tuple[Key, ...] = ()
+    replicas: tuple[tuple[str, int], ...] = ()
+    """Address and port of each ready replica of the gateway, this one among them: a limit is shared out over them."""
+    over_limit: frozenset[str] = field(default=frozenset())
+    """Keys (ACCOUNT/NAME) and services (ids) that are past their tokens a minute."""
+    unreadable: tuple[str, ...] = ()
+    """What is wrong with objects that are not as the CRDs say, and are left out."""

@@ -1,0 +1,164 @@
+"""From manifests, as the API server speaks of them, to the facts. Pure."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from maas_operator.api.apikey import ApiKeySpec, KeyKind
+from maas_operator.api.conditions import ConditionType
+from maas_operator.api.modelservice import Balancing, ModelServiceSpec, Sharing, State
+from maas_operator.api.names import ANNOTATION_FROZEN, PORT_NAME
+from maas_operator.api.seen import Manifest
+from maas_operator.gateway.facts import Facts, Key, Limits, Reach, Service
+
+SERVICE_OF_SLICE = "kubernetes.io/service-name"
+"""Label of an EndpointSlice: the Service that it belongs to."""
+
+Address = tuple[str, int]
+T = TypeVar("T")
+
+
+def gather(
+    services: Iterable[Manifest],
+    keys: Iterable[Manifest],
+    slices: Iterable[Manifest],
+    namespaces: Iterable[Manifest],
+    now: datetime,
+    *,
+    gateway: tuple[str, str] = ("", ""),
+    used: Mapping[str, int] | None = None,
+    over_limit: Collection[str] = (),
+) -> Facts:
+    """The facts at a moment.
+
+    gateway: namespace and name of the gateway's own Service. used: key (ACCOUNT/NAME) -> tokens in its life.
+    over_limit: as in Facts.
+    """
+    endpoints = _endpoints(slices)
+    frozen = {each["metadata"]["name"]: _frozen(each) for each in namespaces}
+    found, unreadable = _readable(services, lambda each: _service(each, endpoints, frozen))
+    counting = (each for each in keys if _counts(each) and not _expired(each, now))
+    known, unreadable_keys = _readable(counting, lambda each: _key(each, frozen, used or {}))
+    return Facts(
+        services=found,
+        keys=known,
+        replicas=endpoints.get(gateway, ()),
+        over_limit=frozenset(over_limit),
+        unreadable=unreadable + unreadable_keys,
+    )
+
+
+def _readable(manifests: Iterable[Manifest], read: Callable[[Manifest], T]) -> tuple[tuple[T, ...], tuple[str, ...]]:
+    """What can be read, the oldest first, and a sentence on each that cannot: it must not keep the others out."""
+    made, unreadable = [], []
+    for manifest in sorted(manifests, key=_age):
+        try:
+            made.append(read(manifest))
+        except ValidationError as error:
+            metadata = manifest["metadata"]
+            unreadable.append(f"{manifest.get('kind', '')} {metadata['namespace']}/{metadata['name']}: {error}")
+    return tuple(made), tuple(unreadable)
+
+
+def next_expiry(keys: Iterable[Manifest], now: datetime) -> datetime | None:
+    """When the next key expires."""
+    return min((end for key in keys if (end := _end(key)) and end > now), default=None)
+
+
+def _service(
+    manifest: Manifest, endpoints: Mapping[tuple[str, str], tuple[Address, ...]], frozen: Mapping[str, frozenset[str]]
+) -> Service:
+    metadata = manifest["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    spec = ModelServiceSpec.model_validate(manifest["spec"])
+    pinned = manifest.get("status", {}).get("model") or {}
+    model = pinned.get("name", spec.model.name)
+    limits, sharing = spec.limits, spec.sharing or Sharing()
+    return Service(
+        namespace=namespace,
+        name=name,
+        id=metadata["uid"],
+        names=tuple(dict.fromkeys((model, name))),
+        model=model,
+        version=pinned.get("version", spec.model.version or ""),
+        endpoints=endpoints.get((namespace, name), ()),
+        reach=_reach(spec, name, frozen.get(namespace, frozenset())),
+        qps=spec.qps,
+        limits=Limits(limits.requests_per_minute, limits.tokens_per_minute) if limits else Limits(),
+        shared_with=frozenset(sharing.accounts or ()),
+        shared_with_all=bool(sharing.all),
+        balancing=spec.balancing or Balancing.LEAST_REQUEST,
+    )
+
+
+def _reach(spec: ModelServiceSpec, name: str, frozen: frozenset[str]) -> Reach:
+    if not frozen.isdisjoint({"*", name}):
+        return Reach.FROZEN
+    return Reach.STOPPED if spec.state == State.STOPPED else Reach.OPEN
+
+
+def _key(manifest: Manifest, frozen: Mapping[str, frozenset[str]], used: Mapping[str, int]) -> Key:
+    metadata = manifest["metadata"]
+    account, name = metadata["namespace"], metadata["name"]
+    spec = ApiKeySpec.model_validate(manifest["spec"])
+    limits = spec.limits
+    quota = limits.token_quota if limits else None
+    return Key(
+        account=account,
+        name=name,
+        uid=metadata["uid"],
+        sha256=spec.sha256,
+        client_credentials=spec.kind == KeyKind.CLIENT_CREDENTIALS,
+        limits=Limits(limits.requests_per_minute, limits.tokens_per_minute) if limits else Limits(),
+        services=tuple(spec.services),
+        frozen="*" in frozen.get(account, ()),
+        quota_used_up=quota is not None and used.get(f"{account}/{name}", 0) >= quota,
+    )
+
+
+def _counts(key: Manifest) -> bool:
+    """Whether the operator accepted the key, and nobody is deleting it."""
+    if key["metadata"].get("deletionTimestamp"):
+        return False
+    conditions = key.get("status", {}).get("conditions", ())
+    return any(each["type"] == ConditionType.ACCEPTED and each["status"] == "True" for each in conditions)
+
+
+def _end(key: Manifest) -> datetime | None:
+    text = key["spec"].get("expiresAt")
+    return datetime.fromisoformat(text) if text else None
+
+
+def _expired(key: Manifest, now: datetime) -> bool:
+    end = _end(key)
+    return end is not None and end <= now
+
+
+def _frozen(namespace: Manifest) -> frozenset[str]:
+    """Names of the frozen services of an account; "*" for the account as a whole."""
+    text = namespace["metadata"].get("annotations", {}).get(ANNOTATION_FROZEN, "")
+    return frozenset(filter(None, (name.strip() for name in text.split(","))))
+
+
+def _endpoints(slices: Iterable[Manifest]) -> dict[tuple[str, str], tuple[Address, ...]]:
+    """(namespace, Service) -> where it answers: ready, and not leaving."""
+    found: dict[tuple[str, str], set[Address]] = {}
+    for each in slices:
+        metadata = each["metadata"]
+        service = metadata.get("labels", {}).get(SERVICE_OF_SLICE)
+        port = next((port["port"] for port in each.get("ports") or () if port.get("name") == PORT_NAME), None)
+        if service is None or port is None:
+            continue
+        addresses = found.setdefault((metadata["namespace"], service), set())
+        for endpoint in each.get("endpoints") or ():
+            conditions = endpoint.get("conditions", {})
+            if conditions.get("ready", True) and not conditions.get("terminating"):
+                addresses.update((address, port) for address in endpoint["addresses"])
+    return {service: tuple(sorted(addresses)) for service, addresses in found.items()}
+
+
+def _age(manifest: Manifest) -> tuple[str, str, str]:
+    metadata = manifest["metadata"]
+    return metadata.get("creationTimestamp", ""), metadata["namespace"], metadata["name"]

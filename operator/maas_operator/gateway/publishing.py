@@ -1,0 +1,78 @@
+"""From facts to Envoy: several changes gathered into one write, and tokens a minute held against who is past them."""
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from maas_operator.gateway.envoy import render, render_start
+from maas_operator.gateway.facts import Facts
+from maas_operator.gateway.files import Files
+from maas_operator.gateway.following import follow
+from maas_operator.gateway.minutes import Minutes
+from maas_operator.gateway.settings import GatewaySettings
+
+GATHER = 0.05
+"""Seconds in which further changes are waited for before they are written together."""
+
+log = structlog.get_logger()
+
+
+class Publisher:
+    """Keeps Envoy's files as the facts say. folder: where Envoy reads them; access_log: where it writes its log."""
+
+    def __init__(self, settings: GatewaySettings, folder: Path, access_log: Path) -> None:
+        self.facts = Facts()
+        self._settings = settings
+        self._files = Files(folder)
+        self._access_log = access_log
+        self._minutes = Minutes()
+        self._changed = asyncio.Event()
+
+    def put(self, facts: Facts) -> None:
+        """These are the facts now. They are written soon."""
+        for problem in set(facts.unreadable) - set(self.facts.unreadable):
+            log.warning("an object is left out", problem=problem)
+        self._minutes.limit(facts)
+        self.facts = replace(facts, over_limit=self._minutes.over(time.monotonic()))
+        self._changed.set()
+
+    def begin(self) -> None:
+        """Write what Envoy needs for its start. Raises OSError."""
+        self._write()
+        self._files.put(render_start(self._settings, str(self._files.folder), str(self._access_log)))
+
+    async def run(self) -> None:
+        """Write whatever changes, until cancelled. A write that fails is tried again."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._charge())
+            tasks.create_task(self._publish())
+
+    async def _publish(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(GATHER)
+            self._changed.clear()
+            try:
+                self._write()
+            except OSError as error:
+                log.warning("Envoy's files cannot be written: tried again", error=str(error))
+                self._changed.set()
+                await asyncio.sleep(1)
+
+    def _write(self) -> None:
+        begun = time.monotonic()
+        if written := self._files.put(render(self.facts)):
+            log.info("Envoy's files written", files=written, seconds=round(time.monotonic() - begun, 3))
+
+    async def _charge(self) -> None:
+        async for lines in follow(self._access_log):
+            now = time.monotonic()
+            for line in lines:
+                self._minutes.charge(line, now)
+            over = self._minutes.over(now)
+            if over != self.facts.over_limit:
+                self.facts = replace(self.facts, over_limit=over)
+                self._changed.set()

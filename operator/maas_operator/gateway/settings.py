@@ -1,0 +1,102 @@
+"""What an administrator sets for the gateway, from the chart's values."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import yaml
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from maas_operator.api.fields import Part
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class StreamUsage(StrEnum):
+    """What a stream says of the tokens it used (M19)."""
+
+    OPENAI = "OpenAI"
+    """In a last chunk, if the client asked for it with stream_options.include_usage."""
+    EVERY_CHUNK = "EveryChunk"
+    """On every chunk, as the guide's shared host does."""
+
+
+class TLS(Part):
+    """The certificate that the gateway shows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    folder: str = Field(description="Folder with tls.crt and tls.key, as a Secret is mounted; read again on change.")
+
+
+class SigningKey(Part):
+    """A secret that signs the tokens of clients with credentials."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+        description="Names the secret in the tokens."
+    )
+    secret: Annotated[str, Field(min_length=32, max_length=256)] = Field(
+        description="Random text, 32 characters or more.", repr=False
+    )
+
+
+class GatewaySettings(Part):
+    """The gateway's settings. A field that nobody knows is an error: a typing mistake must not go unnoticed."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    address: str = Field(default="0.0.0.0", description="Address that the gateway listens on.")  # noqa: S104 it is the door
+    port: Port = Field(default=8080, description="Port that it listens on.")
+    admin_port: Port = Field(default=9901, description="Envoy's own port, on loopback: metrics and health.")
+    agent_port: Port = Field(default=9902, description="The agent's port, on loopback.")
+    inner_port: Port = Field(
+        default=9903, description="Envoy's port on loopback for what the agent asks in a client's name."
+    )
+    workers: Annotated[int, Field(ge=1, le=128)] | None = Field(
+        default=None, description="Envoy's worker threads. Left out: one for each CPU that it may use."
+    )
+    tls: TLS | None = Field(default=None, description="TLS. Left out: plain HTTP.")
+    trusted_proxies: Annotated[int, Field(ge=0, le=16)] = Field(
+        default=0, description="Proxies in front of the gateway whose X-Forwarded-For is believed, counted from us."
+    )
+    request_bytes: Annotated[int, Field(ge=65536, le=268435456)] = Field(
+        default=33554432, description="Largest body of a request (images are sent inside it), and of an answer at once."
+    )
+    connections: Annotated[int, Field(ge=1, le=1000000)] = Field(
+        default=50000, description="Connections that one replica accepts at a time."
+    )
+    heap_bytes: Annotated[int, Field(ge=67108864)] = Field(
+        default=2147483648, description="Envoy's memory: near it, it refuses new requests rather than die."
+    )
+    requests_per_minute_per_address: Annotated[int, Field(ge=1, le=60000000)] | None = Field(
+        default=None, description="Requests a minute of one client address; more: 429 APIG.0308. Left out: no bound."
+    )
+    backend_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
+        default=600,
+        description="Seconds without a byte from an instance after which a request is given up (APIG.0203).",
+    )
+    head_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=10, description="Seconds that a client may take to send a request's head."
+    )
+    body_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=60, description="Seconds that a client may take to send a whole request."
+    )
+    idle_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
+        default=300, description="Seconds after which a connection without requests is closed."
+    )
+    usage_on_streams: StreamUsage = Field(
+        default=StreamUsage.OPENAI, description="OpenAI, or EveryChunk as the guide's shared host (M19)."
+    )
+    signing_keys: Annotated[list[SigningKey], Field(max_length=8)] = Field(
+        default=[], description="For tokens (I1). The first signs, all are believed. None: there is no /oauth2/token."
+    )
+    token_seconds: Annotated[int, Field(ge=60, le=86400)] = Field(
+        default=3600, description="Seconds that a token of /oauth2/token is valid."
+    )
+
+
+def parse(text: str) -> GatewaySettings:
+    """Settings from YAML. Raises pydantic.ValidationError, which names the field."""
+    return GatewaySettings.model_validate(yaml.safe_load(text) or {})

@@ -1,0 +1,121 @@
+"""maas-operator ledger: a process of the ledger."""
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import structlog
+from aiohttp import web
+from kubernetes import config
+from kubernetes.client import ApiClient, AuthenticationV1Api, Configuration
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from maas_operator.ledger.database import DatabaseUrlError, open_database
+from maas_operator.ledger.identity import Remembered, reviewer
+from maas_operator.ledger.meters import Meters
+from maas_operator.ledger.schema import NewerSchemaError
+from maas_operator.ledger.service import Access, Ledger
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the ledger is run."""
+
+    database: str
+    kubeconfig: Path | None
+    access: Access
+    host: str
+    port: int
+    metrics_port: int
+
+
+@click.command(context_settings={"auto_envvar_prefix": "MAAS_LEDGER", "show_default": True})
+@click.option(
+    "--database-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file that holds the database's URL (from a Secret), where it is not SQLite's.",
+)
+@click.option(
+    "--sqlite",
+    default=Path("/var/lib/maas/ledger.db"),
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="SQLite's file, where no --database-file is given. Never on NFS: its locks do not hold there.",
+)
+@click.option(
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="How to reach the API server, which says whose token it is. Left out: the pod's service account.",
+)
+@click.option("--namespace", default="maas-system", help="The ledger's own namespace.")
+@click.option("--writer", default="maas-gateway", help="The gateway's service account there: it alone sends usage.")
+@click.option("--host", default="", help="Address to listen on; empty: all.")
+@click.option("--port", default=8080, help="Port of the interface.")
+@click.option("--metrics-port", default=8081, help="Port of /metrics.")
+def ledger(
+    database_file: Path | None,
+    sqlite: Path,
+    kubeconfig: Path | None,
+    namespace: str,
+    writer: str,
+    host: str,
+    port: int,
+    metrics_port: int,
+) -> None:
+    """Keep the ledger until SIGTERM. Every option can be set by a variable too: MAAS_LEDGER_SQLITE and so on."""
+    url = database_file.read_text().strip() if database_file else f"sqlite:///{sqlite.absolute()}"
+    try:
+        asyncio.run(_run(Options(url, kubeconfig, Access(namespace, writer), host, port, metrics_port)))
+    except (DatabaseUrlError, NewerSchemaError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except OperationalError as error:
+        raise click.ClickException(f"the ledger's database does not answer: {error.orig}") from error
+
+
+async def _run(options: Options) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    engine: Engine = await asyncio.to_thread(open_database, options.database)
+    meters = Meters()
+    review = Remembered(reviewer(_api(options.kubeconfig)))
+    ledger_app = Ledger(engine, review, options.access, meters).application()
+    runners = [
+        await _listen(ledger_app, options.host, options.port),
+        await _listen(_metrics(meters), options.host, options.metrics_port),
+    ]
+    log.info("the ledger is open", port=options.port, database=engine.dialect.name)
+    await stopping.wait()
+    for runner in runners:
+        await runner.cleanup()
+    engine.dispose()
+
+
+def _api(kubeconfig: Path | None) -> AuthenticationV1Api:
+    configuration = Configuration()
+    if kubeconfig:
+        config.load_kube_config(str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    return AuthenticationV1Api(ApiClient(configuration))
+
+
+def _metrics(meters: Meters) -> web.Application:
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(meters.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", show)])
+    return app
+
+
+async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host or None, port).start()
+    return runner

@@ -1,0 +1,109 @@
+"""The real processes: the ledger, a shipper, and what writes logs as Envoy does. Each can be killed at any moment."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from tests.cluster import Cluster
+
+REPOSITORY = Path(__file__).parents[2]
+SECONDS = 30.0
+NAMESPACE = "maas-system"
+WRITER = "maas-gateway"
+AUDIENCE = "maas-ledger"
+
+
+class Process:
+    """A Python process that logs into `log`."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self._log = log
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}/operator:{REPOSITORY}"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._arguments], env=environment, stdout=log, stderr=log, cwd=REPOSITORY
+            )
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def end(self, how: signal.Signals = signal.SIGKILL) -> int:
+        """Kill it (or send it another signal) and return its exit code."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(how)
+        code = self._process.wait(SECONDS)
+        self._process = None
+        return code
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+
+class LedgerProcess(Process):
+    """`maas-operator ledger` on loopback."""
+
+    def __init__(
+        self, folder: Path, cluster: Cluster, url: str, port: int, metrics_port: int, host: str = "127.0.0.1"
+    ) -> None:
+        database = folder / "url"
+        database.write_text(url)
+        self.address = f"http://{host}:{port}"
+        self.metrics = f"http://{host}:{metrics_port}/metrics"
+        options = {
+            "database-file": database,
+            "kubeconfig": cluster.kubeconfig,
+            "host": host,
+            "port": port,
+            "metrics-port": metrics_port,
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        super().__init__(folder / "ledger.log", "-m", "maas_operator.ledger", *arguments)
+
+    def start(self) -> Self:
+        super().start()
+        wait_until(lambda: self.running() and answers(f"{self.address}/readyz"), "the ledger to be ready", self.said)
+        return self
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def wait_until(
+    condition: Callable[[], object], what: str, said: Callable[[], str] = str, seconds: float = SECONDS
+) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}, in vain. {said()[-2000:]}"
+        time.sleep(0.05)
+
+
+def token(cluster: Cluster, namespace: str, account: str, audience: str = AUDIENCE) -> str:
+    """A token of this service account, which is made where it is missing."""
+    if namespace not in cluster.kubectl("get", "namespaces", "-o", "name"):
+        cluster.kubectl("create", "namespace", namespace)
+    if account not in cluster.kubectl("get", "serviceaccounts", "-n", namespace, "-o", "name"):
+        cluster.kubectl("create", "serviceaccount", account, "-n", namespace)
+    return cluster.kubectl("create", "token", account, "-n", namespace, f"--audience={audience}").strip()

@@ -1,0 +1,140 @@
+"""Whatever crashes at whatever byte, the ledger's sum is the log's sum: a simulation of all that may happen."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from maas_operator.api.usage import Batch, Receipt
+from maas_operator.gateway.shipping.sending import NotAcknowledgedError, NotReopenedError
+from maas_operator.gateway.shipping.shipper import Settings, Shipper
+from maas_operator.ledger import book
+from maas_operator.ledger.database import open_database
+from sqlalchemy import Engine
+
+from tests.unit.shipping.lines import line
+
+BATCH = 1200
+ROTATE = 3000
+
+
+class Killed(BaseException):
+    """The shipper is killed here."""
+
+
+class Crashes(RuleBasedStateMachine):
+    """Envoy writes, the shipper ships, the ledger counts, and each is killed at any byte."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        memory = Path("/dev/shm")  # a disk would make the test four times slower, and no truer
+        self.folder = tempfile.TemporaryDirectory(dir=memory if memory.exists() else None)
+        self.current = Path(self.folder.name) / "access.log"
+        self.engine: Engine = open_database(f"sqlite:///{self.folder.name}/ledger.db")
+        self.number = 0
+        self.expected = 0
+        self.fate = "well"
+        self.sends = 0
+
+    @initialize()
+    def start(self) -> None:
+        self.envoy_starts()
+        self.shipper_starts()
+
+    @rule()
+    def envoy_starts(self) -> None:
+        """Also after a kill; it goes on where the file ends."""
+        self.file = self.current.open("ab", buffering=0)
+
+    @rule(tokens=st.lists(st.integers(0, 1000), min_size=1, max_size=6))
+    def envoy_writes(self, tokens: list[int]) -> None:
+        for count in tokens:
+            self.number += 1
+            self.file.write(line(self.number, prompt_tokens=count))
+            self.expected += count
+
+    @rule(data=st.data())
+    def envoy_is_killed_in_a_line(self, data: st.DataObject) -> None:
+        """Half a line counts nothing; one that lacks only its break counts, also when the next follows directly."""
+        self.number += 1
+        text = line(self.number, prompt_tokens=7)
+        length = data.draw(st.integers(0, len(text) - 1))
+        self.file.write(text[:length])
+        self.expected += 7 if length == len(text) - 1 else 0
+        self.envoy_starts()
+
+    @rule()
+    def shipper_starts(self) -> None:
+        self.shipper = Shipper(
+            Settings("pod", self.current, batch_size=BATCH, rotate_size=ROTATE), self.send, self.reopen
+        )
+
+    @rule(fate=st.sampled_from(["well", "lost before", "lost after", "killed before", "killed after"]))
+    def the_ledger_fares(self, fate: str) -> None:
+        self.fate = fate
+
+    @rule(after=st.integers(0, 4))
+    def shipper_ships(self, after: int) -> None:
+        """The first batches go well; then the fate strikes."""
+        self.sends = after
+        self.ship()
+
+    @rule()
+    def shipper_is_killed_between_renaming_and_reopening(self) -> None:
+        if self.current.exists() and self.current.stat().st_size > ROTATE:
+            self.shipper._logs.set_aside()
+        self.shipper_starts()
+
+    @precondition(lambda self: self.number > 0)
+    @rule()
+    def all_is_counted_once_calm_returns(self) -> None:
+        self.fate = "well"
+        self.envoy_writes([1])  # so that what lacks only its break is followed by something
+        for _ in range(3):
+            self.ship()
+        assert self.counted() == self.expected
+
+    @invariant()
+    def nothing_is_counted_twice(self) -> None:
+        assert self.counted() <= self.expected
+
+    def counted(self) -> int:
+        ((sums,),) = book.ask(self.engine, book.Question())
+        return int(sums["prompt_tokens"])
+
+    def ship(self) -> None:
+        try:
+            asyncio.run(self.shipper.ship())
+        except NotAcknowledgedError:
+            return
+        except Killed:
+            self.shipper_starts()
+
+    async def send(self, batch: Batch) -> Receipt:
+        self.sends -= 1
+        fate = "well" if self.sends >= 0 else self.fate
+        if fate == "lost before":
+            raise NotAcknowledgedError
+        if fate == "killed before":
+            raise Killed
+        receipt = book.record(self.engine, Batch.model_validate_json(batch.model_dump_json(by_alias=True)))
+        if fate == "lost after":
+            raise NotAcknowledgedError
+        if fate == "killed after":
+            raise Killed
+        return receipt
+
+    async def reopen(self) -> None:
+        if self.number % 3 == 0:
+            raise NotReopenedError("Envoy is away")
+        self.file = self.current.open("ab", buffering=0)
+
+    def teardown(self) -> None:
+        self.engine.dispose()
+        self.folder.cleanup()
+
+
+TestCrashes = Crashes.TestCase
+TestCrashes.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
