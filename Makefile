@@ -40,7 +40,7 @@ test-unit: $(VENV)/ready ## the pure tests
 	$(PYTHON) -m pytest -q tests/unit
 
 test-api: $(VENV)/ready ## the rules and the operator on a real kube-apiserver
-	$(PYTHON) -m pytest -q tests/api
+	$(PYTHON) -m pytest -q tests/api tests/pools
 
 test-chart: $(VENV)/ready ## the chart with real helm
 	$(PYTHON) -m pytest -q tests/chart

@@ -58,8 +58,8 @@ class Reason(StrEnum):
     UP_TO_DATE = "UpToDate"
     ROLLING = "Rolling"
     RENDERED_BY_EARLIER_VERSION = "RenderedByEarlierVersion"
+    REMOVING = "RemovingInstances"
     NOT_ACCEPTED = "NotAccepted"
-    NOT_RECONCILED = "NotReconciled"
     # pools
     NODES_FOUND = "NodesFound"
     NO_NODES = "NoNodes"

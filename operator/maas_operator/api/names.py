@@ -14,6 +14,8 @@ LABEL_POOL = f"{GROUP}/pool"
 LABEL_FLAVOR = f"{GROUP}/flavor"
 LABEL_MODEL = f"{GROUP}/model"
 LABEL_MODEL_VERSION = f"{GROUP}/model-version"
+LABEL_TEMPLATE = f"{GROUP}/template"
+"""On every pod: a digest of the pod template that the operator applied, which tells old instances from new ones."""
 
 ANNOTATION_QPS = f"{GROUP}/qps"
 """On the Service: the requests a second that the ModelService asked for."""
