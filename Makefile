@@ -9,14 +9,14 @@ export PYTHONPATH := operator
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down check test test-unit test-api test-chart test-e2e bench generate lock
+.PHONY: help venv demo demo-down check test test-unit test-api test-chart test-e2e bench generate lock
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 $(VENV)/ready: requirements-dev.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
-	@echo "python environment: installing what requirements-dev.txt pins (usually under a minute)"
+	@echo "python environment: installing what requirements-dev.txt pins (usually under a minute)" >&2
 	@rm -rf $(VENV) && mkdir -p $(CACHE) && python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
 	@touch $@
@@ -26,6 +26,9 @@ demo: $(VENV)/ready ## a real Kubernetes here, the operator on it, and a model t
 
 demo-down: $(VENV)/ready ## remove all that the demo started
 	@$(PYTHON) -m tests.demo down
+
+venv: $(VENV)/ready ## where the Python environment is: . $(make -s venv)/bin/activate
+	@echo $(VENV)
 
 check: $(VENV)/ready ## lint, types, rooms, pure tests: under a minute
 	ruff check .

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from maas_operator import logs
 from maas_operator.api import crd, settings
 from maas_operator.api.kinds import KINDS
+from maas_operator.decide.accelerators import accelerators
 from maas_operator.replica import Options, Replica
 
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -26,9 +27,13 @@ def _own_namespace() -> str:
 
 def _settings(_: click.Context, __: click.Parameter, path: Path | None) -> settings.Settings:
     try:
-        return settings.parse(path.read_text() if path else "")
+        read = settings.parse(path.read_text() if path else "")
     except (ValidationError, ValueError) as error:
         raise click.BadParameter(f"{path}: {error}") from error
+    if unknown := read.accelerators.keys() - accelerators().keys():
+        known = ", ".join(accelerators())
+        raise click.BadParameter(f"{path}: accelerators: {', '.join(sorted(unknown))}: this operator knows {known}")
+    return read
 
 
 @click.group(context_settings={"auto_envvar_prefix": "MAAS", "help_option_names": ["-h", "--help"]})

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     ALL_SCHEDULED = "AllScheduled"
     NO_ROOM = "NoRoom"
     PLACING = "Placing"
+    INSTANCES_REFUSED = "InstancesRefused"
     INSTANCES_READY = "InstancesReady"
     LOADING = "Loading"
     INSTANCE_FAILING = "InstanceFailing"

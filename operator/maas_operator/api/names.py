@@ -33,5 +33,7 @@ ANNOTATION_ALLOW_DELETION = f"{GROUP}/allow-deletion"
 PORT_NAME = "http"
 PORT = 8000
 """TCP port of the engine in its pod, and of the Service."""
+REPLICA_FAILURE = "ReplicaFailure"
+"""Kubernetes' own condition of a Deployment whose pods cannot be made."""
 CONTAINER = "engine"
 """Name of the container that runs the engine."""

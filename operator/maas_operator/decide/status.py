@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from maas_operator.api.conditions import ConditionType, Phase, Reason
 from maas_operator.api.modelservice import State
-from maas_operator.api.names import ANNOTATION_RERENDER
+from maas_operator.api.names import ANNOTATION_RERENDER, REPLICA_FAILURE
 from maas_operator.api.seen import ServiceSeen
 from maas_operator.decide.acceptance import Plan, Refusal
 from maas_operator.decide.children import Children, outdated
@@ -47,6 +47,13 @@ class Situation:
         known = {None, self.plan.version.name}
         others = any(pod.model_version not in known for pod in self.instances.staying)
         return others or self.seen.service.get("status", {}).get("phase") == Phase.UPGRADING
+
+    @property
+    def refused(self) -> str | None:
+        """Why the API server lets no further instance be made, in its words: a quota, a policy of the namespace."""
+        deployment = self.seen.children.get(("Deployment", self.seen.service["metadata"]["name"]), {})
+        conditions = deployment.get("status", {}).get("conditions", ())
+        return next((each["message"] for each in conditions if each["type"] == REPLICA_FAILURE), None)
 
     def _earlier(self, kind: ConditionType) -> str | None:
         """The reason that the condition had."""
@@ -92,6 +99,9 @@ def _scheduled(now: Situation) -> Verdict:
     unmade = desired - len(instances.staying)
     if not desired or (not instances.unplaced and unmade <= 0):
         return Verdict(True, Reason.ALL_SCHEDULED, "every instance has a node")
+    if not instances.unplaced and now.refused:
+        message = f"{unmade} of {desired} instances cannot be made: {now.refused}"
+        return Verdict(False, Reason.INSTANCES_REFUSED, message)
     if not instances.unplaced:
         return Verdict(False, Reason.PLACING, f"{unmade} of {desired} instances to be made")
     waiting = _count(len(instances.unplaced))
@@ -146,6 +156,8 @@ def _ready(now: Situation, scheduled: Verdict) -> Verdict:
         return Verdict(False, Reason.INSTANCE_FAILING, f"{count}; {told}")
     if not scheduled.status:
         return Verdict(False, scheduled.reason, f"{count}; {scheduled.message}")
+    if now.rolling and now.refused:
+        return Verdict(False, Reason.INSTANCES_REFUSED, f"{count}; no new instance can be made: {now.refused}")
     if now.rolling:
         return Verdict(False, Reason.ROLLING, f"{count}; instances are being replaced")
     if instances.loading:
@@ -170,7 +182,7 @@ def phase(verdicts: Verdicts, now: Situation) -> Phase:
     if ConditionType.STALLED in verdicts or (instances.ready and instances.failing):
         return Phase.ALARM if instances.ready else Phase.FAILED
     came = instances.ready + instances.loading + instances.leaving
-    if not came and any(pod.unschedulable for pod in instances.unplaced):
+    if not came and (now.refused or any(pod.unschedulable for pod in instances.unplaced)):
         return Phase.QUEUING
     if now.rolling:
         return Phase.UPGRADING if now.upgrading else Phase.UPDATING

@@ -30,8 +30,9 @@ def child(raw: Manifest) -> Manifest:
     if "annotations" in metadata:
         kept = {key: text for key, text in metadata["annotations"].items() if key not in FOREIGN_ANNOTATIONS}
         metadata["annotations"] = kept
-    # No status: no decision looks at it, pods tell all. Everything else may be compared with what is desired.
-    return {key: value for key, value in raw.items() if key != "status"} | {"metadata": metadata}
+    # Of the status only what no pod can tell. Everything else may be compared with what is desired.
+    kept = {key: value for key, value in raw.items() if key != "status"} | {"metadata": metadata}
+    return kept | ({"status": {"conditions": refused}} if (refused := _refused(raw)) else {})
 
 
 def managed(raw: Manifest) -> bool:
@@ -40,6 +41,13 @@ def managed(raw: Manifest) -> bool:
     if metadata.get("labels", {}).get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER:
         return True
     return any(owner["apiVersion"] == names.API_VERSION for owner in metadata.get("ownerReferences", ()))
+
+
+def _refused(raw: Manifest) -> list[Manifest]:
+    """The condition that says why a Deployment's pods are not made: a quota, a policy of the namespace."""
+    conditions = raw.get("status", {}).get("conditions", ())
+    found = [each for each in conditions if each["type"] == names.REPLICA_FAILURE and each["status"] == "True"]
+    return [_part(each, ("type", "message")) for each in found]
 
 
 def _part(whole: Manifest, keys: tuple[str, ...]) -> Manifest:

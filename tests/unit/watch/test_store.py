@@ -119,6 +119,18 @@ def test_a_childs_spec_alters_its_service_and_its_status_does_not(store: Store) 
     assert store.drop(Key("Deployment", "team-a", "assistant")) == {SERVICE}
 
 
+def test_that_no_pod_can_be_made_is_seen_of_a_deployments_status(store: Store) -> None:
+    failing = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    store.put(deployment(1, spec={"replicas": 1}))
+    assert store.put(deployment(2, spec={"replicas": 1}, status={"conditions": [failing]})) == {SERVICE}
+    seen = store.snapshot(SERVICE)
+    assert isinstance(seen, ServiceSeen)
+    conditions = seen.children[("Deployment", "assistant")]["status"]["conditions"]
+    assert conditions == [{"type": "ReplicaFailure", "message": "exceeded quota"}]
+    over = failing | {"status": "False"}
+    assert store.put(deployment(3, spec={"replicas": 1}, status={"conditions": [over]})) == {SERVICE}
+
+
 def test_a_strangers_object_is_kept_as_a_stub_and_seen_by_the_service_of_its_name(store: Store) -> None:
     assert store.put(deployment(1, labels={"app": "x"}, spec={"replicas": 1})) == {SERVICE}
     seen = store.snapshot(SERVICE)
