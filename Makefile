@@ -9,14 +9,14 @@ export PYTHONPATH := operator
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down check test test-unit test-api test-chart test-e2e bench generate lock
+.PHONY: help venv demo demo-down check test test-unit test-api test-chart test-e2e bench generate lock
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 $(VENV)/ready: requirements-dev.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
-	@echo "python environment: installing what requirements-dev.txt pins (usually under a minute)"
+	@echo "python environment: installing what requirements-dev.txt pins (usually under a minute)" >&2
 	@rm -rf $(VENV) && mkdir -p $(CACHE) && python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
 	@touch $@
@@ -26,6 +26,9 @@ demo: $(VENV)/ready ## a real Kubernetes here, the operator on it, and a model t
 
 demo-down: $(VENV)/ready ## remove all that the demo started
 	@$(PYTHON) -m tests.demo down
+
+venv: $(VENV)/ready ## where the Python environment is: . $(make -s venv)/bin/activate
+	@echo $(VENV)
 
 check: $(VENV)/ready ## lint, types, rooms, pure tests: under a minute
 	ruff check .
@@ -40,7 +43,7 @@ test-unit: $(VENV)/ready ## the pure tests
 	$(PYTHON) -m pytest -q tests/unit
 
 test-api: $(VENV)/ready ## the rules and the operator on a real kube-apiserver
-	$(PYTHON) -m pytest -q tests/api
+	$(PYTHON) -m pytest -q tests/api tests/pools
 
 test-chart: $(VENV)/ready ## the chart with real helm
 	$(PYTHON) -m pytest -q tests/chart
@@ -57,5 +60,5 @@ generate: $(VENV)/ready ## what is made from the models: crds/, the chart's copi
 	$(PYTHON) -m maas_operator.api.reference > docs/reference.md
 
 lock: ## resolve the pins anew (needs uv)
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header pyproject.toml -o requirements.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra gateway --extra postgresql pyproject.toml -o requirements.txt
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements-dev.txt

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+NO_WRITES = frozenset({"leases", "selfsubjectaccessreviews"})
 WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
@@ -29,14 +30,14 @@ class Audit:
         self._offset = log.stat().st_size if log.exists() else 0
 
     def writes(self, user: str | None = None) -> list[Write]:
-        """Writes since the last call, but for leases."""
+        """Writes since the last call, but for leases, and for reviews of permissions, which store nothing."""
         with self._log.open("rb") as log:
             log.seek(self._offset)
             data = log.read()
         whole = data.rpartition(b"\n")[0]
         self._offset += len(whole) + 1 if whole else 0
         found = [_write(json.loads(line)) for line in whole.splitlines() if line]
-        return [each for each in found if each and user in {None, each.user} and each.resource != "leases"]
+        return [each for each in found if each and user in {None, each.user} and each.resource not in NO_WRITES]
 
 
 def _write(entry: dict[str, object]) -> Write | None:

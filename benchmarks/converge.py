@@ -11,6 +11,7 @@ import random
 import shutil
 import statistics
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,9 +22,10 @@ from benchmarks.audit import Audit, Write, by_resource
 from benchmarks.operator_process import OperatorProcess
 from tests.cluster import Cluster
 from tests.cluster.client import MERGE_PATCH, Client
+from tests.cluster.progress import say
 from tests.cluster.waiting import wait_until
 
-NUMBER = int(os.environ.get("MAAS_BENCH_CLUSTER", "30"))
+NUMBER = int(os.environ.get("MAAS_BENCH_CLUSTER", "38"))
 USER = "maas-operator-benchmark"
 CONVERGE_SECONDS = 1200
 """Limit for all services to be Running."""
@@ -32,8 +34,10 @@ CHANGES = 100
 """Services changed, one at a time."""
 CHANGE_SECONDS = 10
 SETTLED_SECONDS = 120
-SERVICES_PER_NODE = 50
+SERVICES_PER_NODE = 40
 CREATORS = 8
+FLOOR = "without-operator"
+FLOOR_POLL_SECONDS = 3
 FAST = ["--kube-api-qps=2000", "--kube-api-burst=4000"]
 GROUP = "/apis/maas-operator.io/v1alpha1"
 CRDS = Path(__file__).parent.parent / "crds"
@@ -70,7 +74,7 @@ def prepare(cluster: Cluster, count: int) -> None:
     """Nodes, a model, a pool, and the services, all there before the operator starts."""
     cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-    cluster.add_kwok_nodes(max(2, count // SERVICES_PER_NODE), {"cpu": "64", "memory": "512Gi"}, {"pool": "bench"})
+    cluster.add_kwok_nodes(max(4, count // SERVICES_PER_NODE), {"cpu": "64", "memory": "512Gi"}, {"pool": "bench"})
     cluster.kubectl("create", "namespace", "bench")
     version = {"name": "v1", "source": "oci://registry.example/model:1", "contextLength": 4096}
     create(cluster, "models", {"kind": "Model", "metadata": {"name": "model"}, "spec": {"versions": [version]}})
@@ -103,26 +107,28 @@ class Run:
     def __init__(self, cluster: Cluster, count: int) -> None:
         self.cluster, self.count = cluster, count
         self.kubeconfig = cluster.user_kubeconfig(USER, ["system:masters"])
-        self.log = cluster.directory / "operator.log"
+        self.log = Path(tempfile.mkdtemp(prefix="maas-benchmark-")) / "operator.log"
         self.audit = Audit(cluster.audit_log)
 
     def figures(self) -> dict[str, Any]:
         self.audit.writes()
         operator = OperatorProcess(self.kubeconfig, self.log)
         try:
-            found: dict[str, Any] = {
-                "converge": self.converge(operator),
-                "idle": self.idle(operator),
-                "change": self.change(),
-            }
+            found: dict[str, Any] = {}
+            for name, part in (("converge", self.converge), ("idle", self.idle), ("change", self.change)):
+                found[name] = part(operator)
+                say(f"{self.count} services, {name}: {json.dumps(found[name])}")
             found["peak_mib"] = round(operator.peak_mib(), 1)
+            wait_until(lambda: operator.running() == self.count, SETTLED_SECONDS, "the changed services to be Running")
+            self.settle(operator)
         finally:
             operator.stop()
         operator = OperatorProcess(self.kubeconfig, self.log)
         try:
-            return found | {"restart": self.restart(operator)}
+            found["restart"] = self.restart(operator)
         finally:
             operator.stop()
+        return found | {"without_operator": self.without_operator()}
 
     def converge(self, operator: OperatorProcess) -> dict[str, Any]:
         def tail() -> str:
@@ -132,8 +138,10 @@ class Run:
         seconds, cpu = time.monotonic() - operator.began, operator.cpu_seconds()
         self.settle(operator)
         writes = self.audit.writes(USER)
+        carried_out = [write.at for write in writes if write.resource == "deployments"]
         return {
             "seconds": round(seconds, 1),
+            "seconds_to_the_last_deployment": round(max(carried_out) - min(write.at for write in writes), 1),
             "cpu_seconds": round(cpu, 1),
             "writes_a_service": round(len(writes) / self.count, 2),
             "writes": by_resource(writes),
@@ -163,8 +171,9 @@ class Run:
             "writes": len(self.audit.writes(USER)),
         }
 
-    def change(self) -> dict[str, Any]:
+    def change(self, _: OperatorProcess) -> dict[str, Any]:
         self.audit.writes()
+        _connections.cluster = None  # the idle minute outlived the connection
         chosen = random.Random(1).sample(range(self.count), min(CHANGES, self.count))  # noqa: S311 a sample, no secret
         delays = [self.change_one(f"s{index:05}") for index in chosen]
         cuts = statistics.quantiles(delays, n=100)
@@ -201,6 +210,36 @@ class Run:
             "of": by_resource(writes),
             "peak_mib": round(operator.peak_mib(), 1),
         }
+
+    def without_operator(self) -> dict[str, Any]:
+        """What the cluster itself needs for the same objects: copies of them, created by a plain client."""
+        self.cluster.kubectl("create", "namespace", FLOOR)
+        paths = {"services": "/api/v1", "poddisruptionbudgets": "/apis/policy/v1", "deployments": "/apis/apps/v1"}
+        copies = [
+            (f"{path}/namespaces/{FLOOR}/{plural}", copy_of(item))
+            for plural, path in paths.items()
+            for item in client(self.cluster).request("GET", f"{path}/namespaces/bench/{plural}")["items"]
+        ]
+        began = time.monotonic()
+        with ThreadPoolExecutor(CREATORS) as threads:
+            list(threads.map(lambda copy: client(self.cluster).request("POST", *copy), copies))
+        created = time.monotonic() - began
+        wait_until(self.all_available, CONVERGE_SECONDS, "all copies to be available")
+        return {"seconds": round(time.monotonic() - began, 1), "seconds_to_the_last_deployment": round(created, 1)}
+
+    def all_available(self) -> bool:
+        """Asked every few seconds alone: the answer is megabytes long."""
+        time.sleep(FLOOR_POLL_SECONDS)
+        path = f"/apis/apps/v1/namespaces/{FLOOR}/deployments"
+        items = client(self.cluster).request("GET", path, resourceVersion="0")["items"]
+        return sum(item.get("status", {}).get("availableReplicas", 0) >= 1 for item in items) == self.count
+
+
+def copy_of(item: dict[str, Any]) -> dict[str, Any]:
+    """An object as one would create it, of one instance, owned by nobody."""
+    metadata = {"name": item["metadata"]["name"], "labels": item["metadata"].get("labels", {})}
+    spec = {key: value for key, value in item["spec"].items() if key not in {"clusterIP", "clusterIPs"}}
+    return {"metadata": metadata, "spec": spec | ({"replicas": 1} if "replicas" in spec else {})}
 
 
 if __name__ == "__main__":

@@ -33,14 +33,14 @@ def install(cluster: Cluster, *values: str, namespace: str = NAMESPACE, chart: P
     repository, _, tag = images.reference("operator").rpartition(":")
     settings = [
         f"image.repository={repository}",
-        f"image.tag={tag}",
         f"settings.accelerators.cpu.image={images.reference('engine-cpu')}",
         f"settings.drainSeconds={DRAIN_SECONDS}",
         f"settings.loadSeconds={LOAD_SECONDS}",
         *values,
     ]
     say("installing the operator's chart")
-    arguments = [part for value in settings for part in ("--set", value)]
+    arguments = ["--set-string", f"image.tag={tag}"]  # a tag of digits alone is no number
+    arguments += [part for value in settings for part in ("--set", value)]
     wait = ["--wait", f"--timeout={INSTALL_SECONDS}s"]
     helm(cluster, "upgrade", "--install", RELEASE, str(chart), "-n", namespace, "--create-namespace", *arguments, *wait)
 

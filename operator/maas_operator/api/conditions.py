@@ -50,6 +50,7 @@ class Reason(StrEnum):
     ALL_SCHEDULED = "AllScheduled"
     NO_ROOM = "NoRoom"
     PLACING = "Placing"
+    INSTANCES_REFUSED = "InstancesRefused"
     INSTANCES_READY = "InstancesReady"
     LOADING = "Loading"
     INSTANCE_FAILING = "InstanceFailing"
@@ -58,8 +59,8 @@ class Reason(StrEnum):
     UP_TO_DATE = "UpToDate"
     ROLLING = "Rolling"
     RENDERED_BY_EARLIER_VERSION = "RenderedByEarlierVersion"
+    REMOVING = "RemovingInstances"
     NOT_ACCEPTED = "NotAccepted"
-    NOT_RECONCILED = "NotReconciled"
     # pools
     NODES_FOUND = "NodesFound"
     NO_NODES = "NoNodes"

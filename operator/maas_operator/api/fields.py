@@ -1,15 +1,31 @@
 """Field types that several kinds share, with the bounds that end up in the CRDs."""
 
-from typing import Annotated
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+
+def digest(value: Any) -> str:
+    """A short digest of a JSON value: 16 hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Part(BaseModel):
     """A part of a resource: camelCase in manifests, unknown fields left alone (a newer CRD may have more)."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the content. What is left out, or set to its default, does not count: an operator whose kinds
+        have more fields comes to the same digest."""
+        return digest(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -18,7 +34,7 @@ QUANTITY = r"^([0-9]+|[0-9]+\.[0-9]+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 
-LABEL_KEYS_RULE: dict[str, object] = {
+LABEL_KEYS_RULE: JsonDict = {
     "x-kubernetes-validations": [
         {
             "rule": f"self.all(key, key.size() <= 316 && key.matches('{LABEL_KEY}'))",

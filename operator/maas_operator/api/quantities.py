@@ -1,38 +1,41 @@
 """Kubernetes quantities ("500m", "256Gi") as numbers."""
 
-from decimal import Decimal
+import re
+from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 
-_FACTORS = {
-    "m": Decimal(1) / 1000,
-    "": Decimal(1),
-    "k": Decimal(1000),
-    "M": Decimal(1000) ** 2,
-    "G": Decimal(1000) ** 3,
-    "T": Decimal(1000) ** 4,
-    "P": Decimal(1000) ** 5,
-    "Ki": Decimal(1024),
-    "Mi": Decimal(1024) ** 2,
-    "Gi": Decimal(1024) ** 3,
-    "Ti": Decimal(1024) ** 4,
-    "Pi": Decimal(1024) ** 5,
+_DECIMAL = {
+    suffix: Decimal(1000) ** power for power, suffix in enumerate(["n", "u", "m", "", "k", "M", "G", "T", "P", "E"], -3)
 }
+_BINARY = {f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)}
+_FACTORS = _DECIMAL | _BINARY
+_NUMBER = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,2})|([A-Za-z]{0,2}))", re.ASCII)
 
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Decimal:
     """The number that a quantity stands for. Raises ValueError for what is no quantity."""
-    digits = text.rstrip("kKMGTPim")
-    suffix = text[len(digits) :]
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no quantity: it is a number, and after it a unit such as m, k, M, Ki or Gi")
+    number, exponent, suffix = match.groups()
+    if exponent is not None:
+        return Decimal(number).scaleb(int(exponent))
     if suffix not in _FACTORS:
         raise ValueError(f"{text!r} is no quantity: after the number stands one of {', '.join(_FACTORS)}")
-    try:
-        return Decimal(digits) * _FACTORS[suffix]
-    except ArithmeticError as error:
-        raise ValueError(f"{text!r} is no quantity: it begins with no number") from error
+    return Decimal(number) * _FACTORS[suffix]
 
 
 def amount(resource: str, text: str) -> int:
     """An amount as rooms and requests are counted: cpu in thousandths, everything else in units. Rounded up."""
     value = parse(text) * 1000 if resource == "cpu" else parse(text)
-    return int(value.to_integral_value(rounding="ROUND_CEILING"))
+    return int(value.to_integral_value(rounding=ROUND_CEILING))
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two quantities are the same to the API server, which keeps no less than a thousandth (rounded up)."""
+    return _thousandths(one) == _thousandths(other)
+
+
+def _thousandths(text: str) -> Decimal:
+    return (parse(text) * 1000).to_integral_value(rounding=ROUND_CEILING)

@@ -110,7 +110,7 @@ class AccountSelector(Part):
 class FlavorAccelerator(Part):
     """Accelerators of one instance."""
 
-    type: LabelName = Field(description="Which kind: ascend-910b, ascend-310p, nvidia, amd and so on.")
+    type: LabelName = Field(description="Which kind: ascend-910b, ascend-a3, ascend-310p or nvidia.")
     count: Annotated[int, Field(ge=1, le=MAX_ACCELERATORS)] = Field(description="How many devices an instance gets.")
 
 
@@ -128,7 +128,7 @@ class Flavor(Part):
                 },
                 {
                     "rule": "quantity(self.memory).compareTo(quantity('1Mi')) >= 0",
-                    "message": "memory must be at least 1Mi; it is in bytes where no unit stands, and m is a thousandth",
+                    "message": "memory must be at least 1Mi: without a unit it is in bytes, and m is a thousandth",
                     "fieldPath": ".memory",
                     "reason": "FieldValueInvalid",
                 },

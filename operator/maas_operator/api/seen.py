@@ -33,7 +33,7 @@ class PodSeen:
     flavor: str | None
     model_version: str | None
     template_hash: str | None
-    """Which ReplicaSet it is of (label pod-template-hash)."""
+    """Which ReplicaSet it is of (label pod-template-hash): differs also where someone else changed the template."""
     node: str | None
     phase: str
     ready: bool
@@ -43,6 +43,8 @@ class PodSeen:
     """The scheduler's message, while it finds no node."""
     failure: Failure | None
     requests: Amounts
+    template: str | None = None
+    """Which template of ours it was made from (label maas-operator.io/template)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ from pydantic import ValidationError
 
 from maas_operator.api.conditions import QPS_TOO_HIGH_CODE, Reason
 from maas_operator.api.model import ModelSpec, ModelVersion
-from maas_operator.api.modelservice import ModelServiceSpec
+from maas_operator.api.modelservice import ModelServiceSpec, State
+from maas_operator.api.names import LABEL_MODEL, LABEL_MODEL_VERSION
 from maas_operator.api.resourcepool import AccountSelector, Flavor, LabelRequirement, ResourcePoolSpec, SelectorOperator
 from maas_operator.api.seen import Manifest, ServiceSeen
 from maas_operator.decide.accelerators import CPU, Accelerator, accelerators
+from maas_operator.decide.identity import label_value, owned
+from maas_operator.decide.specs import first_error, parsed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a spec is not carried out."""
 
@@ -22,7 +25,7 @@ class Refusal:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """An accepted spec with all that it names."""
 
@@ -32,16 +35,21 @@ class Plan:
     flavor: Flavor
     accelerator: Accelerator
 
+    @property
+    def desired(self) -> int:
+        """How many instances the spec asks for."""
+        return 0 if self.spec.state == State.STOPPED else _instances(self.spec)
+
 
 def accept(seen: ServiceSeen) -> Plan | Refusal:
     """The plan to carry out, or the first reason not to."""
     try:
         spec = ModelServiceSpec.model_validate(seen.service["spec"])
-        model = ModelSpec.model_validate(seen.model["spec"]) if seen.model else None
-        pool = ResourcePoolSpec.model_validate(seen.pool["spec"]) if seen.pool else None
+        model = parsed(ModelSpec, seen.model) if seen.model else None
+        pool = parsed(ResourcePoolSpec, seen.pool) if seen.pool else None
     except ValidationError as error:
-        return Refusal(Reason.INVALID, f"{error.title}: {_first(error)}")
-    version = _version(spec, model, seen.service.get("status", {}).get("model", {}))
+        return Refusal(Reason.INVALID, f"{error.title}: {first_error(error)}")
+    version = _version(spec, model, _pinned(seen, spec))
     if isinstance(version, Refusal):
         return version
     if pool is None:
@@ -63,12 +71,32 @@ def accept(seen: ServiceSeen) -> Plan | Refusal:
     return _qps(spec, flavor) or Plan(spec, version, pool, flavor, accelerator)
 
 
-def _first(error: ValidationError) -> str:
-    detail = error.errors()[0]
-    return f"{'.'.join(str(step) for step in detail['loc'])}: {detail['msg']}"
+def asks_for_none(service: Manifest) -> bool:
+    """Whether a spec, acceptable or not, asks that nothing runs."""
+    spec = service["spec"]
+    return bool(spec.get("state") == State.STOPPED or spec.get("instances") == 0)
 
 
-def _version(spec: ModelServiceSpec, model: ModelSpec | None, pinned: Manifest) -> ModelVersion | Refusal:
+def _instances(spec: ModelServiceSpec) -> int:
+    return 1 if spec.instances is None else spec.instances
+
+
+def _pinned(seen: ServiceSeen, spec: ModelServiceSpec) -> str | None:
+    """The version that the service has got of its model: as its status says or, where the status was never written
+    since, its pods' template."""
+    version: str | None = None
+    pinned = seen.service.get("status", {}).get("model", {})
+    deployment = seen.children.get(("Deployment", seen.service["metadata"]["name"]))
+    if pinned.get("name") == spec.model.name:
+        version = pinned.get("version")
+    elif not pinned and deployment is not None and owned(deployment, seen.service["metadata"]["uid"]):
+        labels = deployment.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
+        if labels.get(LABEL_MODEL) == label_value(spec.model.name):
+            version = labels.get(LABEL_MODEL_VERSION)
+    return version
+
+
+def _version(spec: ModelServiceSpec, model: ModelSpec | None, pinned: str | None) -> ModelVersion | Refusal:
     """The version named, or the one pinned, or the newest."""
     if model is None:
         return Refusal(
@@ -76,15 +104,14 @@ def _version(spec: ModelServiceSpec, model: ModelSpec | None, pinned: Manifest) 
             f"there is no Model {spec.model.name}; kubectl get maasmodels lists what there is",
         )
     versions = {version.name: version for version in model.versions}
-    wanted = spec.model.version
-    if wanted is None and pinned.get("name") == spec.model.name:
-        wanted = pinned["version"]
+    wanted = spec.model.version or pinned
     if wanted is None:
         return model.versions[-1]
     if wanted not in versions:
+        since = "" if spec.model.version else f" (deployed first with {wanted}: set spec.model.version to change it)"
         return Refusal(
             Reason.VERSION_NOT_FOUND,
-            f"Model {spec.model.name} has no version {wanted}; it has {', '.join(versions)}",
+            f"Model {spec.model.name} has no version {wanted}; it has {', '.join(versions)}{since}",
         )
     return versions[wanted]
 
@@ -108,7 +135,7 @@ def _flavor(spec: ModelServiceSpec, pool: ResourcePoolSpec, seen: ServiceSeen) -
 
 def _qps(spec: ModelServiceSpec, flavor: Flavor) -> Refusal | None:
     """M8: no more requests a second than the flavor allows to that many instances."""
-    instances = 1 if spec.instances is None else spec.instances
+    instances = _instances(spec)
     if spec.qps is None or flavor.max_qps is None or instances == 0 or spec.qps <= flavor.max_qps * instances:
         return None
     return Refusal(

@@ -6,7 +6,10 @@ from maas_operator.api.conditions import Reason
 from maas_operator.api.decision import Decision
 from maas_operator.api.seen import ModelSeen
 from maas_operator.decide import conditions
-from maas_operator.decide.pool import used_by
+from maas_operator.decide.pool import listed, used_by
+
+MAX_VERSIONS = 2048
+"""Characters of status.versions in the CRD."""
 
 
 def decide_model(seen: ModelSeen, now: datetime) -> Decision:
@@ -16,7 +19,7 @@ def decide_model(seen: ModelSeen, now: datetime) -> Decision:
     verdicts = conditions.simple(conditions.Verdict(True, Reason.ACCEPTED, "the model can be deployed"))
     status = {
         "observedGeneration": generation,
-        "versions": ", ".join(version["name"] for version in seen.model["spec"]["versions"]),
+        "versions": listed([version["name"] for version in seen.model["spec"]["versions"]], MAX_VERSIONS),
         **used_by(seen.users),
         "conditions": conditions.written(verdicts, before, generation, now),
     }

@@ -5,88 +5,98 @@ from dataclasses import dataclass
 
 from maas_operator.api.conditions import Reason
 from maas_operator.api.decision import Apply, Remove
-from maas_operator.api.names import ANNOTATION_APPLIED, ANNOTATION_APPLIED_TEMPLATE, ANNOTATION_TEMPLATE_INPUTS
+from maas_operator.api.names import (
+    ANNOTATION_APPLIED,
+    ANNOTATION_APPLIED_TEMPLATE,
+    ANNOTATION_TEMPLATE_INPUTS,
+    LABEL_TEMPLATE,
+)
 from maas_operator.api.seen import Manifest, ServiceSeen, WriteFailure
 from maas_operator.api.settings import Settings
 from maas_operator.decide.acceptance import Plan
 from maas_operator.decide.drift import holds
+from maas_operator.decide.identity import controller, owned
 from maas_operator.decide.instances import Instances
 from maas_operator.decide.rollout import strategy
-from maas_operator.decide.workload import desired_instances, digest, render, template_inputs
+from maas_operator.decide.workload import render, sign, template_digest, template_inputs
+
+MAX_TEMPLATE = 250_000
+"""Characters of a pod template: the Deployment carries it as an annotation too, and all of an object's annotations
+together may have 256 KiB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Children:
-    """What to write, what to remove, what stands in the way, and whether pods hold to an earlier rendering."""
+    """What to write, what to remove, what stands in the way, and which template the instances should have."""
 
-    apply: tuple[Apply, ...] = ()
-    remove: tuple[Remove, ...] = ()
-    obstacles: tuple[WriteFailure, ...] = ()
-    held: bool = False
-    """The pods run what an earlier version of the operator (or of the pool) rendered; this one would differ."""
+    apply: tuple[Apply, ...]
+    remove: tuple[Remove, ...]
+    obstacles: tuple[WriteFailure, ...]
+    template: str
+    """Its digest, as the pods are labelled with it."""
+    changing: bool
+    """The Deployment that stands there has another template, and is written anew."""
+    held: bool
+    """The template is one that an earlier version of the operator, its settings or the pool asked for."""
 
 
 def decide_children(seen: ServiceSeen, plan: Plan, instances: Instances, settings: Settings) -> Children:
     """Compare what the plan asks for with what stands there."""
-    uid = seen.service["metadata"]["uid"]
-    manifests = render(seen.service, plan, settings)
-    deployment = manifests[-1]
-    held = _settle_deployment(deployment, seen, plan, instances)
-    writes, obstacles = [], []
-    for manifest in manifests:
-        _sign(manifest)
-        live = seen.children.get((manifest["kind"], manifest["metadata"]["name"]))
-        if live and not owned(live, uid):
-            obstacles.append(_obstacle(live, seen.service))
-        elif why := _reason_to_write(live, manifest):
-            writes.append(Apply(manifest, live["metadata"]["uid"] if live else None, why))
-    if obstacles:
-        return Children(obstacles=tuple(obstacles), held=held)
-    return Children(apply=tuple(writes), remove=_leftovers(seen, manifests), held=held)
-
-
-def owned(live: Manifest, uid: str) -> bool:
-    """Whether the object's controller is the service with this uid."""
-    owners = live["metadata"].get("ownerReferences", [])
-    return any(owner["uid"] == uid for owner in owners if owner.get("controller"))
-
-
-def _settle_deployment(deployment: Manifest, seen: ServiceSeen, plan: Plan, instances: Instances) -> bool:
-    """Give the rendered Deployment its replicas, its strategy and, while pods run that nobody asked to change, the
-    template that they were started from. Returns whether that differs from what was rendered."""
-    live = seen.children.get(("Deployment", deployment["metadata"]["name"]))
+    rendered = render(seen.service, plan, settings)
+    live = _live(seen, rendered.deployment)
     inputs = template_inputs(seen.service, plan)
-    rendered = deployment["spec"]["template"]
-    kept = _kept_template(live, inputs) if instances.placed else None
-    template = kept or rendered
-    text = json.dumps(template, separators=(",", ":"))
+    text = _template(rendered.template, live, inputs, instances)
+    changing = live is not None and _annotation(live, ANNOTATION_APPLIED_TEMPLATE) != text
+    deployment, template = rendered.deployment, json.loads(text)
     deployment["metadata"]["annotations"] = {ANNOTATION_TEMPLATE_INPUTS: inputs, ANNOTATION_APPLIED_TEMPLATE: text}
+    deployment["spec"]["replicas"] = plan.desired
+    deployment["spec"]["strategy"] = strategy(seen, plan, live, instances, changing)
+    sign(deployment)
     deployment["spec"]["template"] = template
-    deployment["spec"]["replicas"] = desired_instances(plan)
-    changes = live is None or _annotation(live, ANNOTATION_APPLIED_TEMPLATE) != text
-    deployment["spec"]["strategy"] = strategy(seen, plan, live, instances, changes)
-    return template != rendered
+
+    writes, obstacles = [], [*_too_large(deployment, text)]
+    for manifest in [*rendered.others, deployment]:
+        there = _live(seen, manifest)
+        if there is not None and not owned(there, seen.service["metadata"]["uid"]):
+            obstacles.append(_obstacle(there, seen.service))
+        elif why := _reason_to_write(there, manifest):
+            writes.append(Apply(manifest, there["metadata"]["uid"] if there else None, why))
+    if obstacles:
+        writes = [each for each in writes if each.manifest is deployment and each.uid and plan.desired == 0]
+    wanted = {each["metadata"]["name"] for each in rendered.others}
+    return Children(
+        apply=tuple(writes),
+        remove=() if obstacles else _leftovers(seen, instances, wanted, template),
+        obstacles=tuple(obstacles),
+        template=template["metadata"]["labels"][LABEL_TEMPLATE],
+        changing=changing,
+        held=text != rendered.template,
+    )
 
 
-def _kept_template(live: Manifest | None, inputs: str) -> Manifest | None:
-    """The template that the running pods were started from, if the spec asks for no other."""
-    if live is None or _annotation(live, ANNOTATION_TEMPLATE_INPUTS) != inputs:
-        return None
-    try:
-        template = json.loads(_annotation(live, ANNOTATION_APPLIED_TEMPLATE))
-    except ValueError:
-        return None
-    return template if isinstance(template, dict) else None
+def _live(seen: ServiceSeen, manifest: Manifest) -> Manifest | None:
+    return seen.children.get((manifest["kind"], manifest["metadata"]["name"]))
 
 
 def _annotation(live: Manifest, name: str) -> str:
     return str(live["metadata"].get("annotations", {}).get(name, ""))
 
 
-def _sign(manifest: Manifest) -> None:
-    """Put the manifest's own digest on it: a field that we no longer render is noticed by it."""
-    annotations = manifest["metadata"].setdefault("annotations", {})
-    annotations[ANNOTATION_APPLIED] = digest(manifest)
+def _template(rendered: str, live: Manifest | None, inputs: str, instances: Instances) -> str:
+    """The pod template, as JSON: while instances work that nobody asked to change, the one they were made from."""
+    if live is None or not instances.working or _annotation(live, ANNOTATION_TEMPLATE_INPUTS) != inputs:
+        return rendered
+    applied = _annotation(live, ANNOTATION_APPLIED_TEMPLATE)
+    return applied if applied == rendered or _genuine(applied) else rendered
+
+
+def _genuine(text: str) -> bool:
+    """Whether this is a template as the operator wrote it: its label then is its digest."""
+    try:
+        template = json.loads(text)
+        return bool(template["metadata"]["labels"][LABEL_TEMPLATE] == template_digest(template))
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return False
 
 
 def _reason_to_write(live: Manifest | None, manifest: Manifest) -> str | None:
@@ -97,14 +107,25 @@ def _reason_to_write(live: Manifest | None, manifest: Manifest) -> str | None:
     return None if holds(live, manifest) else "drifted"
 
 
+def _too_large(deployment: Manifest, template: str) -> list[WriteFailure]:
+    if len(template) <= MAX_TEMPLATE:
+        return []
+    what = f"Deployment {deployment['metadata']['namespace']}/{deployment['metadata']['name']}"
+    message = (
+        f"{what} would have a pod template of {len(template)} characters, and can have {MAX_TEMPLATE}: shorten args "
+        "and env in spec.engine and in the Model's version"
+    )
+    return [WriteFailure(what, Reason.REFUSED, message, retry=False)]
+
+
 def _obstacle(live: Manifest, service: Manifest) -> WriteFailure:
     kind, metadata = live["kind"], live["metadata"]
     what = f"{kind} {metadata['namespace']}/{metadata['name']}"
-    owner = next((each for each in metadata.get("ownerReferences", []) if each.get("controller")), None)
-    if owner and owner["kind"] == service["kind"] and owner["name"] == service["metadata"]["name"]:
+    by = controller(live)
+    if by and by["kind"] == service["kind"] and by["name"] == service["metadata"]["name"]:
         message = f"{what} belongs to an earlier service of this name and is being removed"
         return WriteFailure(what, Reason.WAITING_FOR_REMOVAL, message)
-    whose = f"{owner['kind']} {owner['name']}" if owner else "nobody that the cluster knows of"
+    whose = f"{by['kind']} {by['name']}" if by else "nobody that the cluster knows of"
     return WriteFailure(
         what,
         Reason.NOT_OURS,
@@ -114,18 +135,35 @@ def _obstacle(live: Manifest, service: Manifest) -> WriteFailure:
     )
 
 
-def _leftovers(seen: ServiceSeen, manifests: list[Manifest]) -> tuple[Remove, ...]:
-    """ConfigMaps of earlier templates, once the rollout is over and no pod can need them any more."""
-    uid, wanted = seen.service["metadata"]["uid"], {(each["kind"], each["metadata"]["name"]) for each in manifests}
-    if any(pod.leaving for pod in seen.pods) or len({pod.template_hash for pod in seen.pods}) > 1:
-        return ()
-    deployment = seen.children.get(("Deployment", seen.service["metadata"]["name"]), {})
-    template = json.dumps(deployment.get("spec", {}).get("template", {}))
-    return tuple(
-        Remove(kind, live["metadata"]["namespace"], name, live["metadata"]["uid"])
+def outdated(instances: Instances, template: str) -> bool:
+    """Whether an instance runs another template than this one."""
+    return instances.mixed or any(pod.template not in {None, template} for pod in instances.staying)
+
+
+def _leftovers(seen: ServiceSeen, instances: Instances, wanted: set[str], template: Manifest) -> tuple[Remove, ...]:
+    """ConfigMaps of earlier templates, once the Deployment has a later one and no pod of an earlier one is there."""
+    metadata = seen.service["metadata"]
+    spare = [
+        live
         for (kind, name), live in seen.children.items()
-        if kind == "ConfigMap" and (kind, name) not in wanted and owned(live, uid) and f'"{name}"' not in template
+        if kind == "ConfigMap" and name not in wanted and owned(live, metadata["uid"])
+    ]
+    label = template["metadata"]["labels"][LABEL_TEMPLATE]
+    if not spare or instances.leaving or outdated(instances, label):
+        return ()
+    deployment = seen.children.get(("Deployment", metadata["name"]), {}).get("spec", {}).get("template")
+    mounted = _config_maps(template) | _config_maps(deployment)
+    return tuple(
+        Remove("ConfigMap", live["metadata"]["namespace"], live["metadata"]["name"], live["metadata"]["uid"])
+        for live in spare
+        if live["metadata"]["name"] not in mounted
     )
+
+
+def _config_maps(template: Manifest | None) -> set[str]:
+    """Names of the ConfigMaps that a pod template mounts."""
+    volumes = (template or {}).get("spec", {}).get("volumes", ())
+    return {volume["configMap"].get("name", "") for volume in volumes if "configMap" in volume}
 
 
 def stop(seen: ServiceSeen) -> tuple[Remove, ...]:

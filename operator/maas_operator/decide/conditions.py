@@ -11,7 +11,7 @@ MESSAGE_LENGTH = 4096
 """Characters that a condition's message may have in the CRDs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """A condition's content."""
 
@@ -28,7 +28,7 @@ ONLY_WHEN_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 
 def written(verdicts: Verdicts, before: Iterable[Manifest], generation: int, now: datetime) -> list[Manifest]:
     """The verdicts as conditions, in the order of ConditionType."""
-    earlier = {condition["type"]: condition for condition in before}
+    earlier = {condition.get("type"): condition for condition in before}
     moment = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = []
     for kind in ConditionType:
@@ -42,12 +42,17 @@ def written(verdicts: Verdicts, before: Iterable[Manifest], generation: int, now
                 "type": str(kind),
                 "status": status,
                 "observedGeneration": generation,
-                "lastTransitionTime": last["lastTransitionTime"] if last.get("status") == status else moment,
+                "lastTransitionTime": _since(last, status) or moment,
                 "reason": str(verdict.reason),
                 "message": verdict.message[:MESSAGE_LENGTH],
             }
         )
     return made
+
+
+def _since(last: Manifest, status: str) -> str | None:
+    """Since when a condition has this status, if it had it already."""
+    return last.get("lastTransitionTime") if last.get("status") == status else None
 
 
 def read(conditions: Iterable[Manifest]) -> Verdicts:
@@ -58,25 +63,25 @@ def read(conditions: Iterable[Manifest]) -> Verdicts:
     }
 
 
-WAITING = frozenset({Reason.WAITING_FOR_REMOVAL, Reason.WRITE_FAILED})
+PASSING = frozenset({Reason.WAITING_FOR_REMOVAL, Reason.WRITE_FAILED})
 """Failures that pass by themselves."""
 
 
 def after_failures(verdicts: Verdicts, failures: Sequence[WriteFailure]) -> Verdicts:
-    """The verdicts, given writes that could not be done."""
+    """The verdicts, given writes that could not be done. One that lasts counts more than those that pass."""
     if not failures:
         return verdicts
-    first = failures[0]
-    reason = Reason(first.reason)
-    failed = Verdict(False, reason, "; ".join(failure.message for failure in failures))
-    passing = reason in WAITING
-    changed = verdicts | {
+    ordered = sorted(failures, key=lambda failure: failure.reason in PASSING)
+    reason = Reason(ordered[0].reason)
+    message = "; ".join(failure.message for failure in ordered)
+    failed = Verdict(False, reason, message)
+    lasting = reason not in PASSING
+    kept = {kind: verdict for kind, verdict in verdicts.items() if kind not in ONLY_WHEN_TRUE}
+    return kept | {
         ConditionType.RECONCILED: failed,
         ConditionType.READY: failed,
-        ConditionType.RECONCILING: Verdict(passing, reason, failed.message),
-        ConditionType.STALLED: Verdict(not passing, reason, failed.message),
+        ConditionType.STALLED if lasting else ConditionType.RECONCILING: Verdict(True, reason, message),
     }
-    return {kind: verdict for kind, verdict in changed.items() if verdict.status or kind not in ONLY_WHEN_TRUE}
 
 
 def simple(accepted: Verdict) -> Verdicts:

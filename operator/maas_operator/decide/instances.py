@@ -5,55 +5,57 @@ from dataclasses import dataclass
 
 from maas_operator.api.seen import Failure, PodSeen
 
-FAILING = frozenset(
-    {
-        "CrashLoopBackOff",
-        "ImagePullBackOff",
-        "ErrImagePull",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-        "OOMKilled",
-        "Error",
-        "ContainerCannotRun",
-        "Evicted",
-    }
-)
-"""Reasons, in the kubelet's words, with which an instance does not come up by waiting a little."""
+FINISHED = frozenset({"Succeeded", "Failed"})
+"""Phases of pods that have ended: they hold no room, and another is made for each."""
+MESSAGE_KEPT = 1024
+"""Characters of the engine's last words that go into a condition."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Instances:
-    """The pods of a service, sorted by what they do. Pods that are leaving count in present alone."""
+    """The pods of a service, sorted by what they do. Those that have ended are left out."""
 
-    present: int
+    staying: tuple[PodSeen, ...]
+    """Each of these is in one, and only one, of ready, failing, unplaced and loading."""
     ready: int
+    failing: tuple[PodSeen, ...]
+    """They do not run, and the kubelet says why."""
+    unplaced: tuple[PodSeen, ...]
     loading: int
     """They have a node, and no trouble yet."""
-    unplaced: tuple[PodSeen, ...]
-    failing: tuple[PodSeen, ...]
-    placed: int
-    """They have a node: something runs that a change of the template would restart."""
-    templates: int
-    """How many pod templates they were made from."""
+    leaving: int
+    """They finish what they have."""
+
+    @property
+    def working(self) -> int:
+        """Instances that answer, or come up: a change of the template would cost something."""
+        return self.ready + self.loading
+
+    @property
+    def placed(self) -> int:
+        """Instances that have a node."""
+        return len(self.staying) - len(self.unplaced)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether they were made from more than one pod template."""
+        return len({pod.template_hash for pod in self.staying}) > 1
 
 
 def look(pods: Sequence[PodSeen]) -> Instances:
     """Sort the pods."""
-    staying = [pod for pod in pods if not pod.leaving and pod.phase not in {"Succeeded", "Failed"}]
-    ready = [pod for pod in staying if pod.ready]
-    failing = tuple(pod for pod in staying if not pod.ready and pod.failure and pod.failure.reason in FAILING)
-    unplaced = tuple(pod for pod in staying if pod.node is None)
+    present = [pod for pod in pods if pod.phase not in FINISHED]
+    staying = tuple(pod for pod in present if not pod.leaving)
+    ready = sum(pod.ready for pod in staying)
+    failing = tuple(pod for pod in staying if not pod.ready and pod.failure)
+    unplaced = tuple(pod for pod in staying if not pod.ready and not pod.failure and pod.node is None)
     return Instances(
-        present=len(staying) + sum(pod.leaving for pod in pods),
-        ready=len(ready),
-        loading=len(staying) - len(ready) - len(failing) - len(unplaced),
-        unplaced=unplaced,
+        staying=staying,
+        ready=ready,
         failing=failing,
-        placed=len(staying) - len(unplaced),
-        templates=len({pod.template_hash for pod in staying}),
+        unplaced=unplaced,
+        loading=len(staying) - ready - len(failing) - len(unplaced),
+        leaving=len(present) - len(staying),
     )
 
 
@@ -68,7 +70,3 @@ def trouble(pod: PodSeen) -> str:
     sentence = ", ".join(parts)
     words = failure.message.strip()[-MESSAGE_KEPT:]
     return f"{sentence}: {words}" if words else sentence
-
-
-MESSAGE_KEPT = 1024
-"""Characters of the engine's last words that go into a condition."""

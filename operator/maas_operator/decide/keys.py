@@ -25,7 +25,7 @@ def decide_api_key(seen: ApiKeySeen, now: datetime) -> Decision:
 
 def _verdict(seen: ApiKeySeen) -> Verdict:
     tag = seen.key["spec"]["tag"]
-    older = [key for key in seen.account if _age(key) < _age(seen.key)]
+    older = [key for key in seen.account if _age(key) < _age(seen.key) and not _leaving(key)]
     twin = next((key for key in older if key["spec"]["tag"] == tag), None)
     account = seen.key["metadata"]["namespace"]
     if twin:
@@ -47,6 +47,11 @@ def _verdict(seen: ApiKeySeen) -> Verdict:
 def _age(key: Manifest) -> tuple[str, str]:
     """What sorts keys from old to new: the time of creation, then the name."""
     return key["metadata"].get("creationTimestamp", ""), key["metadata"]["name"]
+
+
+def _leaving(key: Manifest) -> bool:
+    """Whether the key is being deleted: it counts no longer, also while something holds it back."""
+    return "deletionTimestamp" in key["metadata"]
 
 
 def _accepted_before(older: list[Manifest]) -> int:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from maas_operator.api.conditions import Phase
+from maas_operator.api.conditions import ConditionType, Phase
 from maas_operator.api.decision import Decision
 from maas_operator.api.seen import Manifest, Outcome
 from maas_operator.decide import conditions
@@ -14,7 +14,6 @@ def with_outcome(decision: Decision, outcome: Outcome, generation: int, now: dat
         return decision.status
     verdicts = conditions.after_failures(conditions.read(decision.status["conditions"]), outcome.failures)
     status = decision.status | {"conditions": conditions.written(verdicts, decision.before, generation, now)}
-    lasting = any(failure.reason not in conditions.WAITING for failure in outcome.failures)
-    if "phase" in status and lasting and status["phase"] != Phase.STOPPED:
+    if "phase" in status and ConditionType.STALLED in verdicts and status["phase"] != Phase.STOPPED:
         status["phase"] = str(Phase.ALARM if status["instances"]["ready"] else Phase.FAILED)
     return status

@@ -9,13 +9,18 @@ from pydantic import ValidationError
 from maas_operator.api.conditions import ConditionType, Reason
 from maas_operator.api.decision import Decision
 from maas_operator.api.resourcepool import Flavor, ResourcePoolSpec
-from maas_operator.api.seen import Manifest, PoolSeen
+from maas_operator.api.seen import Manifest, NodeSeen, PoolSeen
 from maas_operator.decide import conditions
 from maas_operator.decide.accelerators import accelerators
+from maas_operator.decide.identity import label_value
+from maas_operator.decide.instances import FINISHED
 from maas_operator.decide.room import capacity, free, pool_nodes, usable
+from maas_operator.decide.specs import first_error, parsed
 
 USERS_NAMED = 20
 """Users of a pool or model that its status names."""
+MAX_SUMMARY = 4096
+"""Characters of status.summary in the CRD."""
 
 
 def decide_pool(seen: PoolSeen, now: datetime) -> Decision:
@@ -24,32 +29,34 @@ def decide_pool(seen: PoolSeen, now: datetime) -> Decision:
     generation = seen.pool["metadata"].get("generation", 0)
     body: Manifest = {"observedGeneration": generation, **used_by(seen.users)}
     try:
-        spec = ResourcePoolSpec.model_validate(seen.pool["spec"])
+        spec = parsed(ResourcePoolSpec, seen.pool)
     except ValidationError as error:
-        verdicts = conditions.simple(conditions.Verdict(False, Reason.INVALID, str(error)))
+        verdicts = conditions.simple(conditions.Verdict(False, Reason.INVALID, first_error(error)))
     else:
-        rows = _rows(spec, seen)
+        able = usable(spec, seen.nodes)
+        rows = _rows(spec, seen, able)
         body |= {
             "nodes": len(pool_nodes(spec, seen.nodes)),
-            "readyNodes": len(usable(spec, seen.nodes)),
+            "readyNodes": len(able),
             "flavors": rows,
-            "summary": ", ".join(f"{row['name']}: {row['used']} used, {row['free']} free" for row in rows),
+            "summary": listed([f"{row['name']}: {row['used']} used, {row['free']} free" for row in rows], MAX_SUMMARY),
         }
         verdicts = _verdicts(spec, body)
     body["conditions"] = conditions.written(verdicts, before, generation, now)
     return Decision(status=body, before=before)
 
 
-def _rows(spec: ResourcePoolSpec, seen: PoolSeen) -> list[Manifest]:
-    alive = [pod for pod in seen.pods if pod.phase not in {"Succeeded", "Failed"}]
+def _rows(spec: ResourcePoolSpec, seen: PoolSeen, able: Sequence[NodeSeen]) -> list[Manifest]:
+    pool = label_value(seen.pool["metadata"]["name"])
+    alive = [pod for pod in seen.pods if pod.phase not in FINISHED and pod.pool == pool]
     used = Counter(pod.flavor for pod in alive if pod.node is not None)
     waiting = Counter(pod.flavor for pod in alive if pod.node is None and not pod.leaving)
     return [
         {
             "name": flavor.name,
-            "capacity": capacity(spec, flavor, seen.nodes),
+            "capacity": 0 if _unknown(flavor) else capacity(flavor, able),
             "used": used[flavor.name],
-            "free": free(spec, flavor, seen.nodes),
+            "free": 0 if _unknown(flavor) else free(flavor, able),
             "waiting": waiting[flavor.name],
         }
         for flavor in spec.flavors
@@ -82,3 +89,11 @@ def _unknown(flavor: Flavor) -> bool:
 def used_by(users: Sequence[str]) -> Manifest:
     """The status fields that say who uses a pool or a model."""
     return {"services": len(users), "users": list(users[:USERS_NAMED])}
+
+
+def listed(words: Sequence[str], most: int) -> str:
+    """Words in one line of at most so many characters; what finds no room is left out, and dots say so."""
+    line = ", ".join(words)
+    if len(line) <= most:
+        return line
+    return line[: line.rindex(", ", 0, most - 3)] + ", ..."

@@ -54,22 +54,22 @@ def fitting(wanted: Amounts, node: NodeSeen, taken: Amounts, pods: int) -> int:
     return max(0, min([slots, *counts]))
 
 
-def free(spec: ResourcePoolSpec, flavor: Flavor, nodes: Iterable[NodeSeen]) -> int:
-    """Instances of the flavor that would find room now."""
+def free(flavor: Flavor, nodes: Iterable[NodeSeen]) -> int:
+    """Instances of the flavor that would find room now on these (usable) nodes."""
     wanted = needs(flavor)
-    return sum(fitting(wanted, node, node.requested, node.pods) for node in usable(spec, nodes))
+    return sum(fitting(wanted, node, node.requested, node.pods) for node in nodes)
 
 
-def capacity(spec: ResourcePoolSpec, flavor: Flavor, nodes: Iterable[NodeSeen]) -> int:
-    """Instances of the flavor that the pool could hold if no service ran on it: beside other tenants' pods alone."""
+def capacity(flavor: Flavor, nodes: Iterable[NodeSeen]) -> int:
+    """Instances of the flavor that these (usable) nodes could hold if no service ran: beside others' pods alone."""
     wanted = needs(flavor)
-    total = 0
-    for node in usable(spec, nodes):
-        others = {
-            resource: taken - node.requested_by_models.get(resource, 0) for resource, taken in node.requested.items()
-        }
-        total += fitting(wanted, node, others, node.pods - node.model_pods)
-    return total
+    return sum(fitting(wanted, node, _others(node), node.pods - node.model_pods) for node in nodes)
+
+
+def _others(node: NodeSeen) -> Amounts:
+    """What pods that are not ours request on the node."""
+    ours = node.requested_by_models
+    return {resource: taken - ours.get(resource, 0) for resource, taken in node.requested.items()}
 
 
 def describe(spec: ResourcePoolSpec, flavor: Flavor, nodes: Iterable[NodeSeen]) -> str:

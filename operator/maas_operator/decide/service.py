@@ -2,117 +2,115 @@
 
 from datetime import datetime
 
-from maas_operator.api.conditions import ConditionType, Phase
+from maas_operator.api.conditions import ConditionType, Phase, Reason
 from maas_operator.api.decision import Decision, Event
 from maas_operator.api.kinds import MODEL_SERVICE
-from maas_operator.api.modelservice import State
-from maas_operator.api.names import ANNOTATION_APPLIED_TEMPLATE, PORT
+from maas_operator.api.names import PORT
 from maas_operator.api.seen import Manifest, ServiceSeen
 from maas_operator.api.settings import Settings
-from maas_operator.decide import conditions, status
-from maas_operator.decide.acceptance import Plan, Refusal, accept
-from maas_operator.decide.children import Children, decide_children, stop
+from maas_operator.decide import conditions
+from maas_operator.decide.acceptance import Refusal, accept, asks_for_none
+from maas_operator.decide.children import decide_children, stop
+from maas_operator.decide.conditions import Verdicts
+from maas_operator.decide.identity import selector
 from maas_operator.decide.instances import Instances, look
-from maas_operator.decide.workload import desired_instances, selector
+from maas_operator.decide.status import Situation, observed, phase, refused, refused_phase
 
+EARLY_SECONDS = 10.0
+"""Age of a service up to which something that it names and that is not there is waited for, not complained of."""
+NOT_FOUND = frozenset({Reason.MODEL_NOT_FOUND, Reason.POOL_NOT_FOUND})
 WORTH_TELLING = frozenset({Phase.QUEUING, Phase.ALARM, Phase.FAILED})
 """Phases whose beginning is told as a Warning."""
 
 
 def decide_service(seen: ServiceSeen, settings: Settings, now: datetime) -> Decision:
     """Objects to hold, objects to remove, the status to show, what to tell."""
+    if "deletionTimestamp" in seen.service["metadata"]:
+        return Decision(status=_earlier(seen), before=_before(seen))
     instances = look(seen.pods)
     plan = accept(seen)
     if isinstance(plan, Refusal):
         return _refused(seen, plan, instances, now)
     children = decide_children(seen, plan, instances, settings)
-    return _carried_out(seen, plan, instances, children, now)
+    return _carried_out(Situation(seen, plan, instances, children), now)
 
 
 def _refused(seen: ServiceSeen, refusal: Refusal, instances: Instances, now: datetime) -> Decision:
-    stopped = seen.service["spec"].get("state") == State.STOPPED
-    verdicts = status.refused(refusal, instances)
-    desired = 0 if stopped else _earlier_desired(seen)
-    phase = Phase.STOPPED if stopped else status.phase(verdicts, instances, max(1, desired), False, False, ())
-    body = _status(seen, verdicts, phase, desired, instances, now)
+    none = asks_for_none(seen.service)
+    early = _early(seen, refusal, now)
+    verdicts = refused(refusal, instances, early > 0)
+    word = Phase.STOPPED if none else refused_phase(verdicts)
+    desired = 0 if none else int(_earlier(seen).get("instances", {}).get("desired", 0))
+    kept = {key: value for key, value in _earlier(seen).items() if key in {"model", "endpoints"}}
     return Decision(
-        status=body,
+        status=_status(seen, verdicts, word, desired, instances, now) | kept,
         before=_before(seen),
-        remove=stop(seen) if stopped else (),
-        events=_events(seen, phase, refusal.message),
+        remove=stop(seen) if none else (),
+        events=_events(seen, word, verdicts),
+        look_again=early or None,
     )
 
 
-def _carried_out(seen: ServiceSeen, plan: Plan, instances: Instances, children: Children, now: datetime) -> Decision:
-    desired = desired_instances(plan)
-    rolling = _rolling(seen, instances, children)
-    upgrading = rolling and any(
-        pod.model_version not in {None, plan.version.name} for pod in seen.pods if pod.node is not None
-    )
-    verdicts = status.observed(seen, plan, instances, desired, rolling, children.held)
-    phase = status.phase(verdicts, instances, desired, rolling, upgrading, children.obstacles)
-    verdicts = conditions.after_failures(verdicts, children.obstacles)
-    body = _status(seen, verdicts, phase, desired, instances, now)
-    body["model"] = {"name": plan.spec.model.name, "version": plan.version.name}
+def _early(seen: ServiceSeen, refusal: Refusal, now: datetime) -> float:
+    """Seconds for which what a new service names may still come: one `kubectl apply` brings both, in any order."""
+    created = seen.service["metadata"].get("creationTimestamp")
+    if created is None or refusal.reason not in NOT_FOUND:
+        return 0.0
+    return max(0.0, EARLY_SECONDS - (now - datetime.fromisoformat(created)).total_seconds())
+
+
+def _carried_out(situation: Situation, now: datetime) -> Decision:
+    seen, plan, children = situation.seen, situation.plan, situation.children
+    verdicts = observed(situation)
+    word = phase(verdicts, situation)
     metadata = seen.service["metadata"]
     url = f"http://{metadata['name']}.{metadata['namespace']}.svc:{PORT}/v1"
-    body["endpoints"] = [{"name": "cluster", "url": url}]
+    more = {
+        "model": {"name": plan.spec.model.name, "version": plan.version.name},
+        "endpoints": [{"name": "cluster", "url": url}],
+    }
     return Decision(
-        status=body,
+        status=_status(seen, verdicts, word, plan.desired, situation.instances, now) | more,
         before=_before(seen),
         apply=children.apply,
         remove=children.remove,
-        events=_events(seen, phase, verdicts[ConditionType.READY].message),
+        events=_events(seen, word, verdicts),
     )
 
 
-def _rolling(seen: ServiceSeen, instances: Instances, children: Children) -> bool:
-    """Whether pods of an earlier template are there, or a new template is on its way."""
-    if not instances.placed:
-        return False
-    if instances.templates > 1:
-        return True
-    deployment = seen.children.get(("Deployment", seen.service["metadata"]["name"]))
-    written = next((each.manifest for each in children.apply if each.manifest["kind"] == "Deployment"), None)
-    if deployment is None or written is None:
-        return False
-    earlier = deployment["metadata"].get("annotations", {}).get(ANNOTATION_APPLIED_TEMPLATE)
-    return bool(written["metadata"]["annotations"][ANNOTATION_APPLIED_TEMPLATE] != earlier)
-
-
 def _status(
-    seen: ServiceSeen, verdicts: conditions.Verdicts, phase: Phase, desired: int, instances: Instances, now: datetime
+    seen: ServiceSeen, verdicts: Verdicts, word: Phase, desired: int, instances: Instances, now: datetime
 ) -> Manifest:
     metadata = seen.service["metadata"]
-    earlier = seen.service.get("status", {})
     generation = metadata.get("generation", 0)
-    body: Manifest = {
+    return {
         "observedGeneration": generation,
-        "phase": str(phase),
+        "phase": str(word),
         "serviceId": metadata["uid"],
         "instances": {
             "desired": desired,
             "ready": instances.ready,
             "summary": f"{instances.ready}/{desired}",
         },
-        "replicas": instances.present,
+        "replicas": len(instances.staying),
         "selector": ",".join(f"{key}={value}" for key, value in selector(metadata["name"]).items()),
         "conditions": conditions.written(verdicts, _before(seen), generation, now),
     }
-    kept = {key: earlier[key] for key in ("model", "endpoints") if key in earlier}
-    return body | kept
+
+
+def _earlier(seen: ServiceSeen) -> Manifest:
+    status: Manifest = seen.service.get("status", {})
+    return status
 
 
 def _before(seen: ServiceSeen) -> tuple[Manifest, ...]:
-    return tuple(seen.service.get("status", {}).get("conditions", ()))
+    return tuple(_earlier(seen).get("conditions", ()))
 
 
-def _earlier_desired(seen: ServiceSeen) -> int:
-    return int(seen.service.get("status", {}).get("instances", {}).get("desired", 0))
-
-
-def _events(seen: ServiceSeen, phase: Phase, message: str) -> tuple[Event, ...]:
-    """A Warning when a phase that someone should know of begins."""
-    if phase not in WORTH_TELLING or seen.service.get("status", {}).get("phase") == phase:
+def _events(seen: ServiceSeen, word: Phase, verdicts: Verdicts) -> tuple[Event, ...]:
+    """A Warning when something that someone should know of begins."""
+    ready = verdicts[ConditionType.READY]
+    earlier = next((each.get("reason") for each in _before(seen) if each.get("type") == ConditionType.READY), None)
+    if word not in WORTH_TELLING or (_earlier(seen).get("phase"), earlier) == (word, ready.reason):
         return ()
-    return (Event("Warning", str(phase), f"{MODEL_SERVICE.kind} is {phase}: {message}"),)
+    return (Event("Warning", str(word), f"{MODEL_SERVICE.kind} is {word}: {ready.message}"),)

@@ -1,53 +1,149 @@
-"""Golden pairs: NAME.in.yaml is what was seen, NAME.out.yaml what is decided. `pytest --update-golden` rewrites them."""
+"""Golden pairs: NAME.in.yaml is what was seen, NAME.out.yaml what is decided. `pytest --update-golden` rewrites them.
 
-from dataclasses import asdict
-from datetime import UTC, datetime
+Besides what was seen, an in-file may say:
+  like: NAME        everything that this file does not say is as in NAME.in.yaml
+  standing: {...}   a decision was carried out an hour ago, upon the facts of `like` and what is said here otherwise:
+                    its objects stand in the cluster as the API server keeps them, its status is on the service, and
+                    pods without a `template` of their own are of its template
+  alter: {...}      by kind: what somebody changed in the objects that stand there since
+  gone: [...]       kinds of which somebody deleted what stood there
+  show: [...]       the parts of the decision that the out-file has; see SHOWN
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from maas_operator.api.seen import ServiceSeen
-from maas_operator.api.settings import Settings
-from maas_operator.decide import decide_service
 
-from tests.unit.decide.facts import node, pod
+from maas_operator.api.decision import Decision
+from maas_operator.api.seen import Manifest, ServiceSeen
+from maas_operator.decide import decide_service
+from tests.unit.decide.apiserver import children_after
+from tests.unit.decide.facts import EARLIER, NOW, manifests_of, merged, service_seen, settings_from, template_of
 
 GOLDEN = Path(__file__).parent / "golden"
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def seen_from(text: str) -> tuple[ServiceSeen, Settings]:
-    facts = yaml.safe_load(text)
-    children = {(child["kind"], child["metadata"]["name"]): child for child in facts.get("children", [])}
-    service = facts["service"]
-    service["metadata"] = {"namespace": "team-a", "uid": "0a1b", "generation": 1} | service["metadata"]
-    seen = ServiceSeen(
-        service=service,
-        model=facts.get("model"),
-        pool=facts.get("pool"),
-        namespace_labels=facts.get("namespaceLabels", {}),
-        children=children,
-        pods=[pod(**each) for each in facts.get("pods", [])],
-        nodes=[node(**each) for each in facts.get("nodes", [])],
+def facts_of(name: str) -> Manifest:
+    """What an in-file says."""
+    said: Manifest = yaml.safe_load((GOLDEN / f"{name}.in.yaml").read_text())
+    if "like" not in said:
+        return said
+    like = {key: value for key, value in facts_of(said.pop("like")).items() if key != "show"}
+    standing = said.pop("standing", None)
+    facts: Manifest = merged(like, said)
+    if standing is not None:
+        facts["earlier"] = merged(like, standing)
+    return facts
+
+
+def seen_from(facts: Manifest) -> ServiceSeen:
+    """What was seen: what the facts say, and what stands there."""
+    seen = service_seen(facts)
+    if "earlier" not in facts:
+        return seen
+    before = facts["earlier"]
+    earlier = decide_service(service_seen(before), settings_from(before), EARLIER)
+    children = children_after(earlier)
+    for (kind, _), child in children.items():
+        child.update(merged(child, facts.get("alter", {}).get(kind, {})))
+    template = template_of(manifests_of(earlier))
+    return replace(
+        seen,
+        service={"status": earlier.status} | seen.service,
+        children={key: child for key, child in children.items() if key[0] not in facts.get("gone", [])}
+        | dict(seen.children),
+        pods=[replace(pod, template=pod.template or template) for pod in seen.pods],
     )
-    return seen, Settings.model_validate(facts.get("settings", {}))
+
+
+def _engine(decision: Decision) -> Manifest:
+    return dict(_pod(decision)["spec"]["containers"][0])
+
+
+def _pod(decision: Decision) -> Manifest:
+    return dict(_of_kind(decision, "Deployment")["spec"]["template"])
+
+
+def _of_kind(decision: Decision, kind: str) -> Manifest:
+    return next(each for each in manifests_of(decision) if each["kind"] == kind)
+
+
+def _annotated(manifest: Manifest) -> Manifest:
+    """A manifest, and of the template that is kept in its annotation only that it is there."""
+    shown = copy.deepcopy(manifest)
+    annotations = shown["metadata"]["annotations"]
+    if "maas-operator.io/applied-template" in annotations:
+        annotations["maas-operator.io/applied-template"] = "(the template)"
+    return shown
+
+
+SHOWN: Mapping[str, Callable[[Decision], Any]] = {
+    "writes": lambda it: [
+        f"{each.why} {each.manifest['kind']} {each.manifest['metadata']['name']}" for each in it.apply
+    ],
+    "apply": lambda it: [asdict(each) | {"manifest": _annotated(each.manifest)} for each in it.apply],
+    "ConfigMap": lambda it: _annotated(_of_kind(it, "ConfigMap")),
+    "Service": lambda it: _annotated(_of_kind(it, "Service")),
+    "Deployment": lambda it: _annotated(_of_kind(it, "Deployment")),
+    "replicas": lambda it: _of_kind(it, "Deployment")["spec"]["replicas"],
+    "strategy": lambda it: _of_kind(it, "Deployment")["spec"]["strategy"],
+    "template": lambda it: template_of(manifests_of(it)),
+    "pod": _pod,
+    "engine": _engine,
+    "args": lambda it: _engine(it)["args"],
+    "env": lambda it: {each["name"]: each["value"] for each in _engine(it)["env"]},
+    "image": lambda it: _engine(it)["image"],
+    "volumes": lambda it: _pod(it)["spec"]["volumes"],
+    "remove": lambda it: [asdict(each) for each in it.remove],
+    "events": lambda it: [f"{each.type} {each.reason}: {each.message}" for each in it.events],
+    "status": lambda it: it.status,
+    "phase": lambda it: it.status["phase"],
+    "model": lambda it: it.status.get("model"),
+    "instances": lambda it: it.status["instances"],
+    "conditions": lambda it: {
+        each["type"]: f"{each['status']} since {each['lastTransitionTime'][11:16]}, {each['reason']}: {each['message']}"
+        for each in it.status["conditions"]
+    },
+}
+"""Parts of a decision that an in-file may ask for."""
+USUAL = ["writes", "remove", "events", "phase", "instances", "conditions"]
 
 
 @pytest.mark.parametrize("name", sorted(path.name.removesuffix(".in.yaml") for path in GOLDEN.glob("*.in.yaml")))
 def test_golden(name: str, update_golden: bool) -> None:
-    seen, settings = seen_from((GOLDEN / f"{name}.in.yaml").read_text())
-    decision = asdict(decide_service(seen, settings, NOW))
-    del decision["before"]
-    decided = yaml.safe_dump(yaml.safe_load(yaml.dump(_plain(decision))), sort_keys=False, width=120)
+    facts = facts_of(name)
+    decision = decide_service(seen_from(facts), settings_from(facts), NOW)
+    shown = {part: SHOWN[part](decision) for part in facts.get("show", USUAL)}
+    decided = yaml.dump(_plain(shown), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
     expected = GOLDEN / f"{name}.out.yaml"
     if update_golden:
         expected.write_text(decided)
     assert decided == expected.read_text()
 
 
-def _plain(value: object) -> object:
+def test_every_out_file_has_its_in_file() -> None:
+    names = {
+        kind: {path.name.removesuffix(f".{kind}.yaml") for path in GOLDEN.glob(f"*.{kind}.yaml")}
+        for kind in ("in", "out")
+    }
+    assert names["out"] == names["in"]
+
+
+class _Dumper(yaml.SafeDumper):
+    """No anchors: a value that stands twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    return str(value) if isinstance(value, str) else value

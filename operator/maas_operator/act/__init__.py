@@ -1,0 +1,1 @@
+"""The only writes: objects, removals, status, events, the lease."""

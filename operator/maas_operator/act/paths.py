@@ -1,0 +1,32 @@
+"""Where the API server has the objects that the operator writes."""
+
+from maas_operator.api.kinds import KINDS
+from maas_operator.api.names import API_VERSION
+from maas_operator.api.seen import Manifest
+
+_CHILDREN = {
+    "ConfigMap": ("v1", "configmaps"),
+    "Deployment": ("apps/v1", "deployments"),
+    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
+    "Service": ("v1", "services"),
+}
+_PLACES = _CHILDREN | {kind.kind: (API_VERSION, kind.plural) for kind in KINDS}
+
+
+def path_of(kind: str, namespace: str, name: str) -> str:
+    """The path of an object; `namespace` is empty for the cluster's own. Raises KeyError for a kind never written."""
+    version, plural = _PLACES[kind]
+    root = "/apis" if "/" in version else "/api"
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}/{version}{within}/{plural}/{name}"
+
+
+def path_of_manifest(manifest: Manifest) -> str:
+    """The path of an object, from its manifest."""
+    metadata = manifest["metadata"]
+    return path_of(manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def title(kind: str, namespace: str, name: str) -> str:
+    """An object as people call it: "Deployment team-a/assistant"."""
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

@@ -1,0 +1,48 @@
+"""What is watched, and what a decision on each kind has to have seen."""
+
+from dataclasses import dataclass
+
+from maas_operator.api.kinds import API_KEY, KINDS, MODEL, MODEL_SERVICE, NOTIFICATION_TOPIC, RESOURCE_POOL
+from maas_operator.api.names import GROUP, VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A kind whose objects are seen all over the cluster."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def path(self) -> str:
+        """Where the API server lists it."""
+        root = f"/apis/{self.group}" if self.group else "/api"
+        return f"{root}/{self.version}/{self.plural}"
+
+
+WATCHED = (
+    *(Watched(GROUP, VERSION, kind.plural, kind.kind) for kind in KINDS),
+    Watched("apps", "v1", "deployments", "Deployment"),
+    Watched("", "v1", "services", "Service"),
+    Watched("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+    Watched("", "v1", "pods", "Pod"),
+    Watched("", "v1", "nodes", "Node"),
+    Watched("", "v1", "namespaces", "Namespace"),
+)
+CONFIG_MAPS = Watched("", "v1", "configmaps", "ConfigMap")
+"""Ours alone are listed, and none watched: a cluster has thousands that are nothing to us, and nobody edits these."""
+
+_CHILDREN = ("Deployment", "Service", "PodDisruptionBudget", "ConfigMap")
+NEEDED: dict[str, frozenset[str]] = {
+    MODEL_SERVICE.kind: frozenset(
+        {MODEL_SERVICE.kind, MODEL.kind, RESOURCE_POOL.kind, "Pod", "Node", "Namespace", *_CHILDREN}
+    ),
+    RESOURCE_POOL.kind: frozenset({RESOURCE_POOL.kind, MODEL_SERVICE.kind, "Pod", "Node"}),
+    MODEL.kind: frozenset({MODEL.kind, MODEL_SERVICE.kind}),
+    API_KEY.kind: frozenset({API_KEY.kind}),
+    NOTIFICATION_TOPIC.kind: frozenset({NOTIFICATION_TOPIC.kind}),
+}
+"""Nothing is decided on a kind before all of these have been listed: what was not seen yet would look as if it were
+not there. A kind that may not be listed stops only the decisions that need it."""

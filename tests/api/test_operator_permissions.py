@@ -1,0 +1,113 @@
+"""What the operator may not do is named, stops nothing else, and works once it is granted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maas_operator.api.permissions import PERMISSIONS
+from tests.api.operator_process import Account, operator_process
+from tests.cluster import Cluster
+
+pytestmark = pytest.mark.api
+
+GRANTED_SECONDS = 40.0
+"""Waits grow while something may not be done; after a few seconds the next try comes within these."""
+NO_ELECTION = "--no-leader-election"
+
+
+class Grants:
+    """A user with the operator's own permissions, less some."""
+
+    def __init__(self, cluster: Cluster, user: str) -> None:
+        self.kubeconfig = cluster.user_kubeconfig(user)
+        self._cluster = cluster
+        self._user = user
+
+    def all_but(self, resource: str = "", verb: str = "") -> None:
+        """Grant everything in api.permissions but this."""
+        rules = [
+            {
+                "apiGroups": [each.group],
+                "resources": [each.resource],
+                "verbs": verbs,
+            }
+            for each in PERMISSIONS
+            if (verbs := [name for name in each.verbs if (each.resource, name) != (resource, verb)])
+        ]
+        rbac = "rbac.authorization.k8s.io"
+        metadata = {"name": self._user}
+        role = {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
+        binding: dict[str, Any] = {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": self._user},
+            "subjects": [{"kind": "User", "name": self._user, "apiGroup": rbac}],
+        }
+        Account.apply_to(self._cluster, role, binding)
+
+
+def test_a_permission_to_write_that_is_missing(
+    cluster: Cluster, new_account: Callable[[Cluster], Account], tmp_path: Path
+) -> None:
+    grants = Grants(cluster, "writes-no-deployments")
+    grants.all_but("deployments", "patch")
+    account = new_account(cluster)
+    with operator_process(cluster, tmp_path / "log", NO_ELECTION, kubeconfig=grants.kubeconfig) as operator:
+        operator.wait_ready()
+        account.serve()
+        account.eventually(lambda: account.condition("Reconciled").get("reason") == "Forbidden", "its word", operator)
+        assert (
+            f"may not patch deployments.apps in namespace {account.name} (needed for running the instances of services)"
+            in account.condition("Reconciled")["message"]
+        )
+        told = [line for line in operator.log() if line["event"] == "a permission is missing"]
+        assert [(line["resource"], line["verb"]) for line in told] == [("deployments", "patch")]
+        labels = 'group="apps",resource="deployments",verb="patch"'
+        assert operator.metric(f"maas_operator_permission_missing{{{labels}}}") == 1
+        grants.all_but()
+        account.served(operator, limit=GRANTED_SECONDS)
+
+
+def test_a_permission_to_see_that_is_missing_stops_only_what_needs_it(
+    cluster: Cluster, new_account: Callable[[Cluster], Account], tmp_path: Path
+) -> None:
+    grants = Grants(cluster, "sees-no-budgets")
+    grants.all_but("poddisruptionbudgets", "list")
+    account = new_account(cluster)
+    with operator_process(cluster, tmp_path / "log", NO_ELECTION, kubeconfig=grants.kubeconfig) as operator:
+        account.eventually(lambda: only_budgets(operator.readiness()), "what it waits for", operator, 30)
+        account.serve()
+        pool = account.eventually(lambda: status(account), "the pool", operator)
+        assert pool["services"] == 1, "pools are decided all the same"
+        assert account.get("deployment") is None
+        grants.all_but()
+        account.served(operator, limit=GRANTED_SECONDS)
+        account.eventually(lambda: operator.readiness() == "", "the operator to be ready", operator)
+
+
+def only_budgets(readiness: str) -> bool:
+    """Whether it waits for nothing else."""
+    return readiness.startswith("poddisruptionbudgets: cannot be listed") and len(readiness.splitlines()) == 1
+
+
+def status(account: Account) -> Any:
+    """The pool's status, once it speaks of a service."""
+    found = (account.get("rpool", account.name) or {}).get("status", {})
+    return found if found.get("services") else None
+
+
+def test_a_missing_permission_to_tell_events_fails_nothing(
+    cluster: Cluster, new_account: Callable[[Cluster], Account], tmp_path: Path
+) -> None:
+    grants = Grants(cluster, "tells-no-events")
+    grants.all_but("events", "create")
+    account = new_account(cluster)
+    with operator_process(cluster, tmp_path / "log", NO_ELECTION, kubeconfig=grants.kubeconfig) as operator:
+        operator.wait_ready()
+        account.serve("bad", flavor="none")
+        account.serve()
+        account.served(operator)
+        account.eventually(lambda: account.condition("Accepted", "bad"), "the refusal", operator)

@@ -1,0 +1,55 @@
+"""A wrong value is refused before anything is written, in words that help."""
+
+import pytest
+
+from tests.chart.helm import Helm, HelmError
+
+WRONG = {
+    "replcas=3": "additional properties 'replcas' not allowed",
+    "replicas=two": "at '/replicas': got string, want integer",
+    "replicas=-1": "at '/replicas': minimum: got -1, want 0",
+    "crds.kep=false": "at '/crds': additional properties 'kep' not allowed",
+    "crds.keep=no": "at '/crds/keep': got string, want boolean",
+    "image.repository=Maas": "at '/image/repository': 'Maas' does not match pattern",
+    "image.tag=latest": "image.tag must not be latest: name a version, or leave it empty for the chart's own",
+    "image.tag=a b": "at '/image/tag': 'a b' does not match pattern",
+    "image.digest=sha256:12": "at '/image/digest': 'sha256:12' does not match pattern",
+    "image.pullPolicy=Sometimes": "value must be one of 'Always', 'IfNotPresent', 'Never'",
+    "settings.drainSeconds=9": "at '/settings/drainSeconds': minimum: got 9, want 10",
+    "settings.loadSeconds=29": "at '/settings/loadSeconds': minimum: got 29, want 30",
+    "settings.drainSecond=60": "at '/settings': additional properties 'drainSecond' not allowed",
+    "settings.accelerators.CPU.image=x": "at '/settings/accelerators': additional properties 'CPU' not allowed",
+    "settings.accelerators.cpu.imge=x": "at '/settings/accelerators/cpu': additional properties 'imge' not allowed",
+    "logging.level=loud": "value must be one of 'debug', 'info', 'warning', 'error'",
+    "networkPolicy.apiServer.ports={65536}": "at '/networkPolicy/apiServer/ports/0': maximum",
+    "networkPolicy.apiServer.cidrs={10.0.0.1}": "at '/networkPolicy/apiServer/cidrs/0': '10.0.0.1' does not match",
+    "affinity.nodAffinity.x=1": "at '/affinity': additional properties 'nodAffinity' not allowed",
+    "podDisruptionBudget.maxUnavailable=0": "minimum: got 0, want 1",
+    "fullnameOverride=1a": "at '/fullnameOverride': '1a' does not match pattern",
+    "roles.catalogueReaders[0].kind=Team": "value must be one of 'User', 'Group', 'ServiceAccount'",
+    "serviceAccount.create=false": "say in serviceAccount.name which service account the operator runs as",
+    "metrics.serviceMonitor.enabled=true,metrics.service.enabled=false": "needs metrics.service.enabled",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_value_is_refused(helm: Helm, wrong: str) -> None:
+    with pytest.raises(HelmError) as refused:
+        helm.render("--set", wrong)
+    assert WRONG[wrong] in str(refused.value)
+
+
+def test_an_api_server_without_ports_is_refused(helm: Helm) -> None:
+    with pytest.raises(HelmError, match="at '/networkPolicy/apiServer/ports': minItems: got 0, want 1"):
+        helm.render("--set-json", "networkPolicy.apiServer.ports=[]")
+
+
+def test_a_service_account_needs_its_namespace(helm: Helm) -> None:
+    with pytest.raises(HelmError, match="service account portal needs a namespace"):
+        helm.render("--set-json", 'roles.catalogueReaders=[{"kind":"ServiceAccount","name":"portal"}]')
+
+
+def test_a_kubernetes_that_is_too_old_is_refused(helm: Helm) -> None:
+    with pytest.raises(HelmError, match=r"requires kubeVersion: >=1\.34\.0-0"):
+        helm.render("--kube-version", "1.33.4")
+    assert helm.render("--kube-version", "1.34.0-eks-1")
