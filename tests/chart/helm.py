@@ -11,6 +11,8 @@ import yaml
 Manifest = dict[str, Any]
 CHART = Path(__file__).parents[2] / "charts" / "maas-operator"
 CASES = ("default", "everything-on", "minimal")
+OPERATOR, GATEWAY, LEDGER = "maas-operator", "maas-gateway", "maas-ledger"
+"""The parts of a release, as the label app.kubernetes.io/name says."""
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -50,11 +52,18 @@ class Helm:
         return self.render("--values", str(values_of(case)))
 
 
-def of_kind(manifests: Sequence[Manifest], kind: str, suffix: str = "") -> list[Manifest]:
-    return [each for each in manifests if each["kind"] == kind and each["metadata"]["name"].endswith(suffix)]
+def of_kind(manifests: Sequence[Manifest], kind: str, suffix: str = "", part: str = OPERATOR) -> list[Manifest]:
+    """The manifests of the kind whose name ends so, of one part of the release."""
+    return [
+        each
+        for each in manifests
+        if each["kind"] == kind
+        and each["metadata"]["name"].endswith(suffix)
+        and each["metadata"]["labels"]["app.kubernetes.io/name"] == part
+    ]
 
 
-def the(manifests: Sequence[Manifest], kind: str, suffix: str = "") -> Manifest:
-    """The only manifest of the kind whose name ends so."""
-    (only,) = of_kind(manifests, kind, suffix)
+def the(manifests: Sequence[Manifest], kind: str, suffix: str = "", part: str = OPERATOR) -> Manifest:
+    """The only one of them."""
+    (only,) = of_kind(manifests, kind, suffix, part)
     return only

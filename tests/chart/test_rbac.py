@@ -6,8 +6,8 @@ import pytest
 
 from maas_operator.api.kinds import KINDS
 from maas_operator.api.names import GROUP
-from maas_operator.api.permissions import PERMISSIONS
-from tests.chart.helm import CASES, Helm, Manifest, of_kind, the
+from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS, PERMISSIONS
+from tests.chart.helm import CASES, GATEWAY, LEDGER, Helm, Manifest, the
 
 Grant = tuple[str, str, str]
 READ = ("get", "list", "watch")
@@ -69,7 +69,7 @@ def test_m2_the_grants_go_to_the_operator_alone(helm: Helm, case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_no_wildcards_anywhere(helm: Helm, case: str) -> None:
     manifests = helm.case(case)
-    for role in (*of_kind(manifests, "ClusterRole"), *of_kind(manifests, "Role")):
+    for role in (each for each in manifests if each["kind"] in {"ClusterRole", "Role"}):
         assert not [grant for grant in grants(role) if "*" in "".join(grant)]
         assert not [rule for rule in role["rules"] if "nonResourceURLs" in rule]
 
@@ -86,7 +86,10 @@ def test_m1_common_operations_use_pools_and_models_but_never_change_them(helm: H
         ours("modelservices", "apikeys", "notificationtopics", verbs=WRITE)
         | ours("modelservices/scale", verbs=SCALE)
         | ours("resourcepools", "models", verbs=READ)
+        | {("", "serviceaccounts/token", "create")}
     )
+    (token,) = (rule for rule in role["rules"] if rule["resources"] == ["serviceaccounts/token"])
+    assert token["resourceNames"] == ["default"]
 
 
 def test_m1_viewers_only_read(helm: Helm) -> None:
@@ -104,3 +107,24 @@ def test_m1_roles_join_those_of_kubernetes_if_asked(helm: Helm, role: str, into:
     assert {name: value for name, value in joined.items() if "aggregate" in name} == {label: "true"}
     alone = the(helm.render("--set", "roles.aggregate=false"), "ClusterRole", role)["metadata"]["labels"]
     assert not [name for name in alone if "aggregate" in name]
+
+
+@pytest.mark.parametrize("case", ["default", "everything-on"])
+def test_the_gateway_and_the_ledger_may_do_what_their_tables_say(helm: Helm, case: str) -> None:
+    manifests = helm.case(case)
+    for part, permissions in ((GATEWAY, GATEWAY_PERMISSIONS), (LEDGER, LEDGER_PERMISSIONS)):
+        role = the(manifests, "ClusterRole", part=part)
+        assert set(grants(role)) == {(each.group, each.resource, verb) for each in permissions for verb in each.verbs}
+        account = the(manifests, "Deployment", part=part)["spec"]["template"]["spec"]["serviceAccountName"]
+        subject = [{"kind": "ServiceAccount", "name": account, "namespace": "maas-system"}]
+        assert the(manifests, "ClusterRoleBinding", part=part)["subjects"] == subject
+
+
+def test_m16_who_may_read_the_catalogue_may_ask_the_ledger_and_nothing_else_behind_it(helm: Helm) -> None:
+    manifests = helm.case("everything-on")
+    role, binding = (the(manifests, kind, "-users", LEDGER) for kind in ("Role", "RoleBinding"))
+    assert set(grants(role)) == {("", "services/proxy", "get")}
+    service = the(manifests, "Service", part=LEDGER)
+    assert [rule["resourceNames"] for rule in role["rules"]] == [[f"http:{service['metadata']['name']}:http"]]
+    readers = the(manifests, "ClusterRoleBinding", "-catalogue-reader")
+    assert binding["subjects"] == readers["subjects"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chart.helm import CASES, Helm, Manifest, the
+from tests.chart.helm import CASES, GATEWAY, LEDGER, OPERATOR, Helm, Manifest, the
 
 each_case = pytest.mark.parametrize("case", CASES)
 
@@ -79,3 +79,47 @@ def test_no_image_is_latest(helm: Helm, case: str) -> None:
     (container,) = containers(pod_of(helm, case))
     assert not container["image"].endswith(":latest")
     assert ":" in container["image"].rpartition("/")[2]
+
+
+each_part = pytest.mark.parametrize("part", [GATEWAY, LEDGER])
+each_case_with_a_gateway = pytest.mark.parametrize("case", ["default", "everything-on"])
+
+
+@each_case_with_a_gateway
+@each_part
+def test_the_gateway_and_the_ledger_are_locked_up_as_the_operator_is(helm: Helm, case: str, part: str) -> None:
+    pod = the(helm.case(case), "Deployment", part=part)["spec"]["template"]["spec"]
+    operators = pod_of(helm, case)
+    assert pod["securityContext"] == operators["securityContext"]
+    assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
+    for container in containers(pod):
+        assert container["securityContext"] == operators["containers"][0]["securityContext"]
+        assert not container["image"].endswith(":latest")
+
+
+@each_case_with_a_gateway
+def test_envoy_writes_its_log_alone_and_has_no_token(helm: Helm, case: str) -> None:
+    pod = the(helm.case(case), "Deployment", part=GATEWAY)["spec"]["template"]["spec"]
+    (envoy,) = pod["containers"]
+    writable = [mount["name"] for mount in envoy["volumeMounts"] if not mount.get("readOnly")]
+    assert writable == ["log"]
+    assert "ledger-token" not in {mount["name"] for mount in envoy["volumeMounts"]}
+
+
+@each_case_with_a_gateway
+def test_the_agent_begins_before_envoy_and_ends_after_it(helm: Helm, case: str) -> None:
+    pod = the(helm.case(case), "Deployment", part=GATEWAY)["spec"]["template"]["spec"]
+    (agent,) = pod["initContainers"]
+    assert agent["restartPolicy"] == "Always"
+    assert agent["startupProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    (envoy,) = pod["containers"]
+    assert envoy["lifecycle"]["preStop"]["exec"]["command"] == ["bash", "/etc/maas-gateway/drain.sh"]
+
+
+@each_part
+def test_no_part_is_taken_for_another(helm: Helm, part: str) -> None:
+    manifests = helm.case("default")
+    labels = the(manifests, "Deployment", part=part)["spec"]["template"]["metadata"]["labels"]
+    for other in {OPERATOR, GATEWAY, LEDGER} - {part}:
+        selected = the(manifests, "Deployment", part=other)["spec"]["selector"]["matchLabels"]
+        assert not selected.items() <= labels.items()

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from maas_operator.api import settings
-from tests.chart.helm import CHART, Helm, the, values_of
+from maas_operator.gateway import settings as gateway_settings
+from tests.chart.helm import CHART, GATEWAY, Helm, the, values_of
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
@@ -70,6 +71,7 @@ def test_everything_on_sets_every_value_and_none_as_by_default() -> None:
     values = yaml.safe_load(values_of("everything-on").read_text())
     same = {path for path in LEAVES if value_at(values, path) in (value_at(VALUES, path), None)}
     switches_that_are_on_by_default = {
+        "gateway.enabled",
         "crds.install",
         "roles.create",
         "deletionProtection.enabled",
@@ -115,6 +117,30 @@ def test_settings_have_the_same_fields_bounds_and_defaults_in_the_chart_and_in_t
     assert settings.Settings.model_validate(VALUES["settings"]) == settings.Settings()
     per_type = charts["accelerators"]["patternProperties"].values()
     assert [set(each["properties"]) for each in per_type] == [set(settings.AcceleratorSettings.model_fields)]
+
+
+@pytest.mark.parametrize("case", ["default", "everything-on"])
+def test_the_gateway_understands_its_settings(helm: Helm, case: str) -> None:
+    values = yaml.safe_load(values_of(case).read_text()).get("gateway", VALUES["gateway"])
+    text = the(helm.case(case), "ConfigMap", part=GATEWAY)["data"]["settings.yaml"]
+    tls = {"tls": {"folder": "/etc/maas-gateway-tls"}} if values["tls"]["secretName"] else {}
+    assert gateway_settings.parse(text) == gateway_settings.GatewaySettings.model_validate(values["settings"] | tls)
+
+
+def test_the_gateways_settings_have_the_same_bounds_and_defaults_in_the_chart_and_in_the_gateway() -> None:
+    """All but what the pod fixes, and what signs tokens: that belongs into a Secret."""
+    model = gateway_settings.GatewaySettings
+    ours = model.model_json_schema(by_alias=True)["properties"]
+    charts = SCHEMA["properties"]["gateway"]["properties"]["settings"]["properties"]
+    not_to_be_set = {"address", "port", "adminPort", "agentPort", "innerPort", "tls", "signingKeys", "tokenSeconds"}
+    assert set(charts) == set(ours) - not_to_be_set
+    for name, field in charts.items():
+        bounds = ours[name].get("anyOf", [ours[name]])[0]
+        for word in ("minimum", "maximum"):
+            assert field.get(word) == bounds.get(word), name
+        assert field["description"] == ours[name]["description"]
+    assert charts["usageOnStreams"]["enum"] == list(gateway_settings.StreamUsage)
+    assert model.model_validate(VALUES["gateway"]["settings"]) == model()
 
 
 def test_changed_settings_restart_the_operator_and_nothing_else_does(helm: Helm) -> None:

@@ -1,0 +1,105 @@
+{{/* The gateway's and the ledger's pods must not be selected as the operator's: other names. */}}
+{{- define "maas-operator.gateway.selectorLabels" -}}
+app.kubernetes.io/name: maas-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "maas-operator.gateway.labels" -}}
+{{- merge (include "maas-operator.gateway.selectorLabels" . | fromYaml) (include "maas-operator.labels" . | fromYaml) | toYaml -}}
+{{- end -}}
+
+{{- define "maas-operator.ledger.selectorLabels" -}}
+app.kubernetes.io/name: maas-ledger
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "maas-operator.ledger.labels" -}}
+{{- merge (include "maas-operator.ledger.selectorLabels" . | fromYaml) (include "maas-operator.labels" . | fromYaml) | toYaml -}}
+{{- end -}}
+
+{{/* The agent's settings file. What Envoy's pod fixes (addresses, ports) is not for the administrator to set. */}}
+{{- define "maas-operator.gateway.settings" -}}
+{{- range $name, $value := .Values.gateway.settings }}
+{{- if not (kindIs "invalid" $value) }}
+{{ $name }}: {{ kindIs "float64" $value | ternary (int64 $value) $value }}
+{{- end }}
+{{- end }}
+{{- if .Values.gateway.tls.secretName }}
+tls:
+  folder: /etc/maas-gateway-tls
+{{- end }}
+{{- end -}}
+
+{{/* Who the process is, and where it may run: the same for the gateway's and the ledger's pods. */}}
+{{- define "maas-operator.podSettings" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "maas-operator.containerSecurity" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* DNS and the API server. */}}
+{{- define "maas-operator.egress" -}}
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+- ports:
+    {{- range .Values.networkPolicy.apiServer.ports }}
+    - port: {{ . }}
+      protocol: TCP
+    {{- end }}
+  {{- with .Values.networkPolicy.apiServer.cidrs }}
+  to:
+    {{- range . }}
+    - ipBlock:
+        cidr: {{ . }}
+    {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{- define "maas-operator.catalogueReaders" -}}
+{{- range .Values.roles.catalogueReaders }}
+- kind: {{ .kind }}
+  name: {{ .name | quote }}
+  {{- if eq .kind "ServiceAccount" }}
+  namespace: {{ required (printf "roles.catalogueReaders: service account %s needs a namespace" .name) .namespace }}
+  {{- else }}
+  apiGroup: rbac.authorization.k8s.io
+  {{- end }}
+{{- end }}
+{{- end -}}
