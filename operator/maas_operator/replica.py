@@ -28,6 +28,7 @@ from maas_operator.watch.objects import ours
 from maas_operator.watch.queue import Queue
 from maas_operator.watch.store import Store
 from maas_operator.watch.watch import Watch
+from maas_operator.watch.watched import OPERATORS
 
 WORKERS = 32
 """Reconciles at a time: each waits for the API server most of its time."""
@@ -118,7 +119,7 @@ class Replica:
             store, cluster, Executor(cluster), Events(http, self._identity), rules(self._options.settings)
         )
         queue = Queue(reconciler.reconcile, WORKERS, INTERVALS)
-        watch = Watch(store, queue, http.read, connection.server, connection.session, self._take_signals)
+        watch = Watch(OPERATORS, store, queue, http.read, connection.server, connection.session, self._take_signals)
         self._watch = watch
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
         try:

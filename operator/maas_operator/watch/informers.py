@@ -1,18 +1,17 @@
 """Informers: kopf's watches, begun anew whenever they have ended."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
 
 import aiohttp
 import structlog
 
-from maas_operator.api.kinds import KINDS
 from maas_operator.api.names import API_VERSION, GROUP
 from maas_operator.watch import kopf_setup
 from maas_operator.watch.kopf_setup import Handle, NewSession
 from maas_operator.watch.resync import Read
-from maas_operator.watch.watched import WATCHED, Watched
+from maas_operator.watch.watched import Watched
 
 RESTART_SECONDS = 2.0
 """Until watches that have ended are begun anew."""
@@ -24,10 +23,11 @@ log = structlog.get_logger()
 
 
 class Informers:
-    """Watches all kinds that the API server knows."""
+    """Watches those kinds that the API server knows."""
 
     def __init__(
         self,
+        watched: Collection[Watched],
         read: Read,
         server: str,
         session: NewSession,
@@ -35,6 +35,7 @@ class Informers:
         listed: Callable[[Watched], None],
         started: Callable[[], None],
     ) -> None:
+        self._watched = watched
         self._read = read
         self._server = server
         self._session = session
@@ -55,7 +56,7 @@ class Informers:
             await asyncio.sleep(RESTART_SECONDS)
 
     async def _watch(self, missing: set[str]) -> None:
-        watched = [each for each in WATCHED if each.plural not in missing or each.group != GROUP]
+        watched = [each for each in self._watched if each.plural not in missing or each.group != GROUP]
         handlers = kopf_setup.registry(self._server, lambda: self._session(self._trace()), watched, self._handle)
         try:
             await kopf_setup.run(handlers, self._started)
@@ -78,11 +79,11 @@ class Informers:
                 log.warning("the API server does not answer", error=str(error))
             await asyncio.sleep(RESTART_SECONDS)
         served = {resource["name"] for resource in found["resources"]} if found else set()
-        return {kind.plural for kind in KINDS} - served
+        return {each.plural for each in self._watched if each.group == GROUP} - served
 
     def _trace(self) -> aiohttp.TraceConfig:
         """Notes each page of a listing by kopf: its handlers are not told of listings, least of empty ones."""
-        paths = {each.path: each for each in WATCHED}
+        paths = {each.path: each for each in self._watched}
 
         async def note(_: aiohttp.ClientSession, __: SimpleNamespace, request: aiohttp.TraceRequestEndParams) -> None:
             watched = paths.get(request.url.path)

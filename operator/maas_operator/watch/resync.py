@@ -7,7 +7,7 @@ from typing import Protocol
 from maas_operator.api.names import FIELD_MANAGER, LABEL_MANAGED_BY
 from maas_operator.api.seen import Manifest
 from maas_operator.watch.keys import Key
-from maas_operator.watch.store import Store, Version, version_of
+from maas_operator.watch.versions import Version, Versions, version_of
 from maas_operator.watch.watched import CONFIG_MAPS, Watched
 
 RESYNC_SECONDS = 600.0
@@ -33,7 +33,7 @@ class Resync:
     """Compares kinds with the API server. Raises what `read` raises, and LookupError for a kind that nobody knows."""
 
     def __init__(
-        self, store: Store, read: Read, keep: Callable[[Manifest], None], drop: Callable[[Key, str], None]
+        self, store: Versions, read: Read, keep: Callable[[Manifest], None], drop: Callable[[Key, str], None]
     ) -> None:
         self._store = store
         self._read = read

@@ -1,51 +1,67 @@
 """Seeing the cluster: informers, the first listing of each kind, and comparing now and then."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import aiohttp
 import structlog
 
 from maas_operator import metrics
-from maas_operator.api.kinds import MODEL_SERVICE
 from maas_operator.api.seen import Manifest
 from maas_operator.watch.informers import Informers
 from maas_operator.watch.keys import Key
 from maas_operator.watch.kopf_setup import NewSession
 from maas_operator.watch.objects import Altered
-from maas_operator.watch.queue import Queue
 from maas_operator.watch.resync import RESYNC_SECONDS, Read, Resync
-from maas_operator.watch.store import Store
-from maas_operator.watch.watched import CONFIG_MAPS, NEEDED, WATCHED, Watched
+from maas_operator.watch.versions import Versions
+from maas_operator.watch.watched import View, Watched
 
 RETRY_SECONDS = 2.0
 """Until a kind that could not be listed is listed again."""
 SETTLE_SECONDS = 2.0
 """From a new listing to the comparison with the store."""
-ALL = (*WATCHED, CONFIG_MAPS)
 
 log = structlog.get_logger()
 
 
+class Work(Protocol):
+    """What has to be done when something changed."""
+
+    def add_all(self, keys: Iterable[Key], /) -> None:
+        """These may have been altered."""
+
+    def open(self, kind: str, /) -> None:
+        """All that is needed for this has been seen."""
+
+
 class Watch:
-    """Keeps the store as the cluster is, and the queue filled with what that may alter."""
+    """Keeps the store as the cluster is, and the work (a queue, say) told of what that may alter."""
 
     def __init__(
-        self, store: Store, queue: Queue, read: Read, server: str, session: NewSession, started: Callable[[], None]
+        self,
+        view: View,
+        store: Versions,
+        work: Work,
+        read: Read,
+        server: str,
+        session: NewSession,
+        started: Callable[[], None],
     ) -> None:
+        self._view = view
         self._store = store
-        self._queue = queue
-        self._informers = Informers(read, server, session, self._handle, self._listed_anew, started)
+        self._work = work
+        self._informers = Informers(view.watched, read, server, session, self._handle, self._listed_anew, started)
         self._resync = Resync(store, read, self.keep, self.drop)
         self._listed: set[str] = set()
         self._to_compare: set[str] = set()
-        self.waiting_for: dict[str, str] = {each.plural: "being listed" for each in ALL}
+        self.waiting_for: dict[str, str] = {each.plural: "being listed" for each in view.all}
         """What has not been seen yet, and why; empty when everything has."""
 
     def altered(self, keys: Altered) -> None:
         """Have what a change may alter reconciled."""
         if keys:
-            self._queue.add_all(sorted(keys))
+            self._work.add_all(sorted(keys))
 
     def keep(self, raw: Manifest) -> None:
         """Keep an object as it was seen. One that cannot be made sense of is told of, and stops no other."""
@@ -64,7 +80,7 @@ class Watch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._informers.run())
             group.create_task(self._compare_now_and_then())
-            for watched in ALL:
+            for watched in self._view.all:
                 group.create_task(self._first_listing(watched))
 
     async def _first_listing(self, watched: Watched) -> None:
@@ -83,11 +99,14 @@ class Watch:
             await asyncio.sleep(RETRY_SECONDS)
         del self.waiting_for[watched.plural]
         self._listed.add(watched.kind)
-        for kind, needed in NEEDED.items():
+        for kind, needed in self._view.needed.items():
             if needed <= self._listed:
-                self._queue.open(kind)
+                self._work.open(kind)
         if not self.waiting_for:
-            log.info("the cluster has been seen", services=len(self._store.versions(MODEL_SERVICE.kind)))
+            log.info(
+                "the cluster has been seen",
+                **{each.plural: len(self._store.versions(each.kind)) for each in self._view.all},
+            )
 
     def _handle(self, event: str | None, raw: Manifest) -> None:
         if event == "DELETED":
@@ -109,7 +128,7 @@ class Watch:
             if loop.time() >= due:
                 due = loop.time() + RESYNC_SECONDS
                 self._to_compare |= self._listed
-            for watched in ALL:
+            for watched in self._view.all:
                 if watched.kind in self._to_compare:
                     self._to_compare.discard(watched.kind)
                     await self._compare(watched)

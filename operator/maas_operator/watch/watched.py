@@ -1,5 +1,6 @@
 """What is watched, and what a decision on each kind has to have seen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maas_operator.api.kinds import API_KEY, KINDS, MODEL, MODEL_SERVICE, NOTIFICATION_TOPIC, RESOURCE_POOL
@@ -35,7 +36,7 @@ CONFIG_MAPS = Watched("", "v1", "configmaps", "ConfigMap")
 """Ours alone are listed, and none watched: a cluster has thousands that are nothing to us, and nobody edits these."""
 
 _CHILDREN = ("Deployment", "Service", "PodDisruptionBudget", "ConfigMap")
-NEEDED: dict[str, frozenset[str]] = {
+NEEDED: Mapping[str, frozenset[str]] = {
     MODEL_SERVICE.kind: frozenset(
         {MODEL_SERVICE.kind, MODEL.kind, RESOURCE_POOL.kind, "Pod", "Node", "Namespace", *_CHILDREN}
     ),
@@ -46,3 +47,21 @@ NEEDED: dict[str, frozenset[str]] = {
 }
 """Nothing is decided on a kind before all of these have been listed: what was not seen yet would look as if it were
 not there. A kind that may not be listed stops only the decisions that need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a process has to see. `listed`: without a watch, by comparing now and then alone."""
+
+    watched: tuple[Watched, ...]
+    listed: tuple[Watched, ...]
+    needed: Mapping[str, frozenset[str]]
+    """What can be done -> the kinds that have to have been seen before."""
+
+    @property
+    def all(self) -> tuple[Watched, ...]:
+        """Everything that is seen."""
+        return (*self.watched, *self.listed)
+
+
+OPERATORS = View(WATCHED, (CONFIG_MAPS,), NEEDED)
