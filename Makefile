@@ -9,7 +9,7 @@ export PYTHONPATH := operator
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down check test test-unit test-api test-chart test-e2e bench generate lock
+.PHONY: help venv demo demo-down check test test-unit test-api test-gateway test-chart test-e2e bench generate lock
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,13 +37,16 @@ check: $(VENV)/ready ## lint, types, rooms, pure tests: under a minute
 	lint-imports
 	$(PYTHON) -m pytest -q tests/unit
 
-test: check test-api test-chart test-e2e ## everything, on real clusters
+test: check test-api test-gateway test-chart test-e2e ## everything, on real clusters
 
 test-unit: $(VENV)/ready ## the pure tests
 	$(PYTHON) -m pytest -q tests/unit
 
 test-api: $(VENV)/ready ## the rules and the operator on a real kube-apiserver
 	$(PYTHON) -m pytest -q tests/api tests/pools
+
+test-gateway: $(VENV)/ready ## the gateway on a real Envoy, the ledger on real databases, both beside a real kube-apiserver
+	$(PYTHON) -m pytest -q tests/gateway tests/ledger
 
 test-chart: $(VENV)/ready ## the chart with real helm
 	$(PYTHON) -m pytest -q tests/chart

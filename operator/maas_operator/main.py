@@ -1,7 +1,9 @@
 """The executable maas-operator."""
 
 import asyncio
+import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,10 @@ from maas_operator import logs
 from maas_operator.api import crd, settings
 from maas_operator.api.kinds import KINDS
 from maas_operator.decide.accelerators import accelerators
+from maas_operator.options import kubeconfig_option, log_options, namespace_option
 from maas_operator.replica import Options, Replica
 
-OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-FALLBACK_NAMESPACE = "maas-system"
-
 log = structlog.get_logger()
-
-
-def _own_namespace() -> str:
-    return OWN_NAMESPACE.read_text().strip() if OWN_NAMESPACE.exists() else FALLBACK_NAMESPACE
 
 
 def _settings(_: click.Context, __: click.Parameter, path: Path | None) -> settings.Settings:
@@ -36,18 +32,31 @@ def _settings(_: click.Context, __: click.Parameter, path: Path | None) -> setti
     return read
 
 
-@click.group(context_settings={"auto_envvar_prefix": "MAAS", "help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The operator's commands, and those of processes of their own, which are loaded only where they are run: what one
+    of them needs, the others must not hold in memory."""
+
+    _MODULES: Mapping[str, str] = {"gateway": "maas_operator.agent", "ledger": "maas_operator.ledger.command"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._MODULES})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = self._MODULES.get(cmd_name)
+        if module is None:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"auto_envvar_prefix": "MAAS", "help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Model as a service on one's own NPU and GPU nodes."""
 
 
 @cli.command(context_settings={"auto_envvar_prefix": "MAAS", "show_default": True})
-@click.option(
-    "--kubeconfig",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="How to reach the API server. Left out: the pod's service account, or else $KUBECONFIG.",
-)
-@click.option("--namespace", default=_own_namespace, help="The operator's own namespace, where its Lease is.")
+@kubeconfig_option
+@namespace_option
 @click.option("--lease-name", default="maas-operator", help="Name of the Lease by which a leader is elected.")
 @click.option("--leader-election/--no-leader-election", default=True, help="Act only while holding the Lease.")
 @click.option("--metrics-port", default=8080, help="Port of /metrics.")
@@ -58,8 +67,7 @@ def cli() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Settings file (YAML), as the chart writes it.",
 )
-@click.option("--log-format", type=click.Choice(["json", "console"]), default="json")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+@log_options
 def run(log_format: logs.Format, log_level: str, **options: Any) -> None:
     """Run the operator until SIGTERM. Every option can be set by a variable too: MAAS_NAMESPACE and so on."""
     logs.configure(log_format, log_level)

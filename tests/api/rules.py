@@ -10,7 +10,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 Manifest = dict[str, Any]
-BOUNDS = ("minLength", "maxLength", "pattern", "minimum", "maximum", "minItems", "maxItems", "maxProperties", "enum")
+BOUNDS = (
+    "minLength",
+    "maxLength",
+    "pattern",
+    "format",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "enum",
+)
 MAP_KEY = "example"
 """The key of every map in the base manifests."""
 
@@ -105,6 +117,17 @@ def members(path: str, most: int) -> tuple[Rule, ...]:
         return {f"key-{number}": "value" for number in range(size)}
 
     return (Rule(path, "maxProperties", ({}, of_size(most)), (of_size(most + 1),), f"at most {most} items"),)
+
+
+def some(path: str, field: str) -> tuple[Rule, ...]:
+    """An object with a field at least, as this one, which takes 1."""
+    return (Rule(path, "minProperties", ({field: 1},), ({},), "should have at least 1 properties"),)
+
+
+def moment(path: str) -> tuple[Rule, ...]:
+    """A time, in RFC 3339; its longest form that is sensible is far below the bound on its length."""
+    good = ("2027-01-31T00:00:00Z", "2027-01-31T00:00:00.5+02:00")
+    return (Rule(path, "format", good, ("tomorrow", "2027-01-31", "2027-01-31T00:00:00"), "must be of type date-time"),)
 
 
 def cel(

@@ -9,7 +9,21 @@ from maas_operator.api.crd import definition
 from maas_operator.api.kinds import API_KEY
 from maas_operator.api.names import GROUP, VERSION
 from tests.api.admission import Admission
-from tests.api.rules import Rule, cel, of, replaced, required, rules_of, text
+from tests.api.rules import (
+    Rule,
+    cel,
+    choice,
+    items,
+    label,
+    moment,
+    number,
+    of,
+    replaced,
+    required,
+    rules_of,
+    some,
+    text,
+)
 
 pytestmark = pytest.mark.api
 
@@ -17,12 +31,21 @@ EXAMPLE = {
     "apiVersion": "maas-operator.io/v1alpha1",
     "kind": "ApiKey",
     "metadata": {"name": "ci", "namespace": "default"},
-    "spec": {"tag": "ci", "description": "nightly evaluation", "sha256": "0" * 64},
+    "spec": {
+        "tag": "ci",
+        "description": "nightly evaluation",
+        "sha256": "0" * 64,
+        "kind": "Bearer",
+        "limits": {"requestsPerMinute": 600, "tokensPerMinute": 200_000, "tokenQuota": 1_000_000},
+        "services": ["assistant"],
+        "expiresAt": "2027-01-31T00:00:00Z",
+    },
 }
 IMMUTABLE = {
     "tag": ("the tag cannot be changed: delete the key and make another", "other"),
     "description": ("the description cannot be changed: delete the key and make another", "other"),
     "sha256": ("the key's digest cannot be changed: delete the key and make another", "1" * 64),
+    "kind": ("the key's kind cannot be changed: delete the key and make another", "ClientCredentials"),
 }
 
 RULES = of(
@@ -31,7 +54,17 @@ RULES = of(
     text("spec.tag", 1, 100, accepted=("a", "A_1-b", "-", "0"), refused=("a b", "a.b", "é", "a/b")),
     text("spec.description", 1, 100, accepted=("anything: é, 漢",)),
     text("spec.sha256", 64, 64, accepted=("0a" * 32,), refused=("A" * 64, "g" * 64)),
+    choice("spec.kind", "Bearer", "ClientCredentials"),
+    some("spec.limits", "tokenQuota"),
+    number("spec.limits.requestsPerMinute", 1, 60_000_000),
+    number("spec.limits.tokensPerMinute", 1, 1_000_000_000),
+    number("spec.limits.tokenQuota", 1, 1_000_000_000_000_000),
+    items("spec.services", 0, 64, "service-{}".format, unique=True),
+    label("spec.services[]"),
+    text("spec.expiresAt", 0, 64, fill=lambda size: "2027-01-31T00:00:00.".ljust(size - 1, "0") + "Z"),
+    moment("spec.expiresAt"),
     *(cel(f"spec.{field}", words, (), ()) for field, (words, _) in IMMUTABLE.items()),
+    cel("spec", IMMUTABLE["kind"][0], (), ()),
 )
 
 

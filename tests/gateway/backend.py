@@ -12,9 +12,10 @@ PROMPT_TOKENS = 7
 
 
 class Backend:
-    """Serves the models it is told, on a loopback port."""
+    """Serves the models it is told, on a port of its own."""
 
-    def __init__(self, *models: str, reasoning: bool = False) -> None:
+    def __init__(self, *models: str, reasoning: bool = False, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.models = models
         self.reasoning = reasoning
         self.asked: list[dict[str, Any]] = []
@@ -32,14 +33,14 @@ class Backend:
 
     @property
     def endpoint(self) -> tuple[str, int]:
-        return "127.0.0.1", self.port
+        return self.host, self.port
 
     async def __aenter__(self) -> "Backend":
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
         self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         return self

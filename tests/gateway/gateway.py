@@ -12,9 +12,10 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
+
 from maas_operator.gateway.access_log import FLUSH_MILLISECONDS, Line
 from maas_operator.gateway.envoy import render, render_start
 from maas_operator.gateway.facts import Facts
@@ -53,7 +54,7 @@ class Gateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.settings.port}"
 
-    async def __aenter__(self) -> "Gateway":
+    async def __aenter__(self) -> Self:
         self.put(self.facts)
         self.start()
         self.client = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(limit=0))

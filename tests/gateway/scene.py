@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 from maas_operator.gateway.facts import Facts, Key, Limits, Reach, Service
-
 from tests.gateway.backend import Backend
 from tests.gateway.gateway import digest
 

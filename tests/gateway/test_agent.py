@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from maas_operator.gateway.facts import Facts, Key, Limits, Reach
 from maas_operator.gateway.products import Product
 from maas_operator.gateway.publishing import Publisher
 from maas_operator.gateway.running import answering
 from maas_operator.gateway.tokens import sign
-
 from tests.gateway.backend import PROMPT_TOKENS, Backend
 from tests.gateway.gateway import Answer, Gateway, free_port
 from tests.gateway.scene import key, service

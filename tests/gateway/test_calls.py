@@ -4,8 +4,8 @@ import base64
 import json
 
 import pytest
-from maas_operator.gateway.facts import Facts
 
+from maas_operator.gateway.facts import Facts
 from tests.gateway.backend import PROMPT_TOKENS, Backend
 from tests.gateway.gateway import Gateway
 from tests.gateway.scene import SERVED, key, service

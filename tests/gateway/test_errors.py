@@ -5,8 +5,8 @@ import re
 from typing import Any
 
 import pytest
-from maas_operator.gateway.facts import Facts
 
+from maas_operator.gateway.facts import Facts
 from tests.gateway.backend import MISSING_MESSAGES, Backend, wrong_model
 from tests.gateway.gateway import Answer, Gateway
 from tests.gateway.scene import SERVED, key, service

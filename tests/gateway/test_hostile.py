@@ -7,8 +7,8 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from maas_operator.gateway.facts import Facts
 
+from maas_operator.gateway.facts import Facts
 from tests.gateway.backend import Backend
 from tests.gateway.gateway import Gateway
 from tests.gateway.scene import key, service

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from maas_operator.gateway.facts import Facts, Key
 
+from maas_operator.api.modelservice import Balancing
+from maas_operator.gateway.facts import Facts, Key
 from tests.gateway.backend import Backend
 from tests.gateway.gateway import Gateway, digest
 from tests.gateway.scene import key, service
@@ -149,7 +150,7 @@ async def test_a_failing_instance_is_left_out_for_a_while() -> None:
 async def test_prefix_affinity_keeps_a_conversation_with_its_instance() -> None:
     async with Backend("chat") as one, Backend("chat") as two, Backend("chat") as three:
         engines = (one, two, three)
-        served = replace(service("chat", *engines), balancing="PrefixAffinity")
+        served = replace(service("chat", *engines), balancing=Balancing.PREFIX_AFFINITY)
         async with Gateway(Facts(services=(served,), keys=(key("key-a"),))) as gateway:
             for talk in range(12):
                 turns = [{"role": "system", "content": "be [kind]"}, {"role": "user", "content": f"talk {talk}"}]
@@ -163,3 +164,16 @@ async def test_prefix_affinity_keeps_a_conversation_with_its_instance() -> None:
         homes = [{each["messages"][1]["content"] for each in engine.asked} for engine in engines]
         assert sum(map(len, homes)) == 12, "no conversation is at two instances"
         assert all(homes), "and they are spread"
+
+
+async def test_m22_the_last_key_is_refused_as_any_other_is_once_it_is_gone(engine: Backend) -> None:
+    facts = Facts(services=(service("chat", engine),), keys=(key("key-a"),))
+    async with Gateway(facts) as gateway:
+        assert (await gateway.chat("key-a", "chat")).status == 200
+        gateway.put(replace(facts, keys=()))
+
+        async def refused() -> bool:
+            return (await gateway.chat("key-a", "chat")).code == "ModelArts.81003"
+
+        await gateway.until(refused)
+        assert (await gateway.chat("nobody", "chat")).code == "ModelArts.81003"

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
-from maas_operator.gateway.facts import Facts, Limits
 
+from maas_operator.gateway.facts import Facts, Limits
 from tests.gateway.backend import Backend
 from tests.gateway.gateway import Gateway
 from tests.gateway.scene import key, service

@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from maas_operator.gateway.facts import Facts
 
+from maas_operator.gateway.facts import Facts
 from tests.gateway.backend import Backend
 from tests.gateway.gateway import Gateway
 from tests.gateway.scene import key, service

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 from maas_operator.gateway.envoy.filters import script
-
 from tests.gateway.gateway import ENVOY, free_port
 
 NIST = {

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Engine
+
 from maas_operator.api import crd
 from maas_operator.api.kinds import API_KEY
 from maas_operator.api.names import GROUP
 from maas_operator.ledger.database import open_database
-from sqlalchemy import Engine
-
 from tests.cluster import Cluster
 from tests.ledger.postgresql import PostgreSql
 

@@ -61,7 +61,14 @@ class LedgerProcess(Process):
     """`maas-operator ledger` on loopback."""
 
     def __init__(
-        self, folder: Path, cluster: Cluster, url: str, port: int, metrics_port: int, host: str = "127.0.0.1"
+        self,
+        folder: Path,
+        cluster: Cluster,
+        url: str,
+        port: int,
+        metrics_port: int,
+        host: str = "127.0.0.1",
+        kubeconfig: Path | None = None,
     ) -> None:
         database = folder / "url"
         database.write_text(url)
@@ -69,13 +76,13 @@ class LedgerProcess(Process):
         self.metrics = f"http://{host}:{metrics_port}/metrics"
         options = {
             "database-file": database,
-            "kubeconfig": cluster.kubeconfig,
+            "kubeconfig": kubeconfig or cluster.kubeconfig,
             "host": host,
             "port": port,
             "metrics-port": metrics_port,
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
-        super().__init__(folder / "ledger.log", "-m", "maas_operator.ledger", *arguments)
+        super().__init__(folder / "ledger.log", "-m", "maas_operator.main", "ledger", *arguments)
 
     def start(self) -> Self:
         super().start()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+
 from maas_operator.gateway.shipping.sending import reopener, sender
 from maas_operator.gateway.shipping.shipper import Settings, Shipper
 

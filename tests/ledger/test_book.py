@@ -6,14 +6,14 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
 from maas_operator.api.usage import SUMS, Batch, Grouping
 from maas_operator.ledger import book
 from maas_operator.ledger.book import Question, record
 from maas_operator.ledger.database import DatabaseUrlError, open_database
 from maas_operator.ledger.schema import NewerSchemaError
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
-
 from tests.ledger.batches import MINUTE, batch, row
 from tests.ledger.postgresql import PostgreSql
 

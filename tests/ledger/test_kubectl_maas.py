@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from maas_operator.api.usage import Batch
 
+from maas_operator.api.usage import Batch
 from tests.cluster import Cluster
 from tests.ledger.batches import batch, row
 from tests.ledger.conftest import NUMBER, free_port

@@ -11,13 +11,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+
 from maas_operator.api.usage import Batch, Receipt
 from maas_operator.gateway.access_log import FLUSH_MILLISECONDS
 from maas_operator.gateway.shipping.sending import reopener
 from maas_operator.gateway.shipping.shipper import Settings, Shipper
 from maas_operator.ledger import book
 from maas_operator.ledger.database import open_database
-
 from tests.ledger.conftest import free_port
 from tests.ledger.processes import answers, wait_until
 

@@ -1,8 +1,8 @@
-"""What the operator may do in the cluster, in one table: the chart grants it, the operator checks itself against it."""
+"""What each of our processes may do in the cluster, a table each: the chart grants it; the operator checks itself."""
 
 from dataclasses import dataclass
 
-from maas_operator.api.kinds import KINDS
+from maas_operator.api.kinds import API_KEY, KINDS, MODEL_SERVICE
 from maas_operator.api.names import GROUP
 
 
@@ -33,3 +33,19 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("", "events", ("create",), "telling what happened as Kubernetes events"),
     Permission("coordination.k8s.io", "leases", ("get", "create", "update"), "electing a leader", own_namespace=True),
 )
+
+_SEE = ("get", *_WATCH)
+"""With get, an object whose event is late can be fetched."""
+
+GATEWAY_PERMISSIONS: tuple[Permission, ...] = (
+    Permission(GROUP, MODEL_SERVICE.plural, _SEE, "finding the services that can be called"),
+    Permission(GROUP, API_KEY.plural, _SEE, "knowing who may call"),
+    Permission("discovery.k8s.io", "endpointslices", _SEE, "finding the instances of services, and its own replicas"),
+    Permission("", "namespaces", _SEE, "seeing which accounts and services are frozen"),
+)
+"""Of the gateway's service account. It changes nothing in the cluster, and sees no Secret."""
+
+LEDGER_PERMISSIONS: tuple[Permission, ...] = (
+    Permission("authentication.k8s.io", "tokenreviews", ("create",), "asking whose token came with a request"),
+)
+"""Of the ledger's service account."""

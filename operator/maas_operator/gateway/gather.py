@@ -4,8 +4,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from maas_operator.api.apikey import ApiKeySpec, KeyKind
 from maas_operator.api.conditions import ConditionType
 from maas_operator.api.modelservice import Balancing, ModelServiceSpec, Sharing, State
@@ -56,7 +54,7 @@ def _readable(manifests: Iterable[Manifest], read: Callable[[Manifest], T]) -> t
     for manifest in sorted(manifests, key=_age):
         try:
             made.append(read(manifest))
-        except ValidationError as error:
+        except ValueError as error:  # pydantic's are such
             metadata = manifest["metadata"]
             unreadable.append(f"{manifest.get('kind', '')} {metadata['namespace']}/{metadata['name']}: {error}")
     return tuple(made), tuple(unreadable)
@@ -64,7 +62,7 @@ def _readable(manifests: Iterable[Manifest], read: Callable[[Manifest], T]) -> t
 
 def next_expiry(keys: Iterable[Manifest], now: datetime) -> datetime | None:
     """When the next key expires."""
-    return min((end for key in keys if (end := _end(key)) and end > now), default=None)
+    return min((end for key in keys if (end := _known_end(key)) and end > now), default=None)
 
 
 def _service(
@@ -103,6 +101,7 @@ def _key(manifest: Manifest, frozen: Mapping[str, frozenset[str]], used: Mapping
     metadata = manifest["metadata"]
     account, name = metadata["namespace"], metadata["name"]
     spec = ApiKeySpec.model_validate(manifest["spec"])
+    _end(manifest)  # a key of whose end nothing is known must not be believed for ever
     limits = spec.limits
     quota = limits.token_quota if limits else None
     return Key(
@@ -128,11 +127,24 @@ def _counts(key: Manifest) -> bool:
 
 def _end(key: Manifest) -> datetime | None:
     text = key["spec"].get("expiresAt")
-    return datetime.fromisoformat(text) if text else None
+    if not text:
+        return None
+    end = datetime.fromisoformat(text)
+    if end.tzinfo is None:
+        raise ValueError(f"expiresAt: {text} lacks its time zone")
+    return end
+
+
+def _known_end(key: Manifest) -> datetime | None:
+    """Without those that cannot be read: the API server takes more for a time than is one."""
+    try:
+        return _end(key)
+    except ValueError:
+        return None
 
 
 def _expired(key: Manifest, now: datetime) -> bool:
-    end = _end(key)
+    end = _known_end(key)
     return end is not None and end <= now
 
 

@@ -1,6 +1,7 @@
 """maas-operator ledger: a process of the ledger."""
 
 import asyncio
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from maas_operator import logs
 from maas_operator.ledger.database import DatabaseUrlError, open_database
 from maas_operator.ledger.identity import Remembered, reviewer
 from maas_operator.ledger.meters import Meters
 from maas_operator.ledger.schema import NewerSchemaError
 from maas_operator.ledger.service import Access, Ledger
+from maas_operator.options import kubeconfig_option, log_options, namespace_option
 
 log = structlog.get_logger()
 
@@ -47,16 +50,13 @@ class Options:
     type=click.Path(dir_okay=False, path_type=Path),
     help="SQLite's file, where no --database-file is given. Never on NFS: its locks do not hold there.",
 )
-@click.option(
-    "--kubeconfig",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="How to reach the API server, which says whose token it is. Left out: the pod's service account.",
-)
-@click.option("--namespace", default="maas-system", help="The ledger's own namespace.")
+@kubeconfig_option
+@namespace_option
 @click.option("--writer", default="maas-gateway", help="The gateway's service account there: it alone sends usage.")
 @click.option("--host", default="", help="Address to listen on; empty: all.")
 @click.option("--port", default=8080, help="Port of the interface.")
 @click.option("--metrics-port", default=8081, help="Port of /metrics.")
+@log_options
 def ledger(
     database_file: Path | None,
     sqlite: Path,
@@ -66,8 +66,11 @@ def ledger(
     host: str,
     port: int,
     metrics_port: int,
+    log_format: logs.Format,
+    log_level: str,
 ) -> None:
     """Keep the ledger until SIGTERM. Every option can be set by a variable too: MAAS_LEDGER_SQLITE and so on."""
+    logs.configure(log_format, log_level)
     url = database_file.read_text().strip() if database_file else f"sqlite:///{sqlite.absolute()}"
     try:
         asyncio.run(_run(Options(url, kubeconfig, Access(namespace, writer), host, port, metrics_port)))
@@ -98,10 +101,11 @@ async def _run(options: Options) -> None:
 
 def _api(kubeconfig: Path | None) -> AuthenticationV1Api:
     configuration = Configuration()
-    if kubeconfig:
-        config.load_kube_config(str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
+    if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        path = str(kubeconfig) if kubeconfig else None
+        config.load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]
     return AuthenticationV1Api(ApiClient(configuration))
 
 

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+
 from maas_operator.api.usage import UsageLine
 from maas_operator.cli import moments, tables, usage
 from maas_operator.cli.cluster import explanation

@@ -6,6 +6,7 @@ from envoy.config.cluster.v3 import cluster_pb2  # noqa: F401 read by name
 from envoy.extensions.filters.http.api_key_auth.v3 import api_key_auth_pb2  # noqa: F401 read by name
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToDict
+
 from maas_operator.gateway.envoy import proto  # noqa: F401 it knows the other types
 
 

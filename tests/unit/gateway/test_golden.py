@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+
 from maas_operator.gateway.envoy import render, render_start
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.gather import gather
 from maas_operator.gateway.settings import GatewaySettings, parse
-
 from tests.unit.gateway.decoding import decoded
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from maas_operator.gateway.access_log import Line
 from maas_operator.gateway.facts import Facts, Key, Limits, Service
 from maas_operator.gateway.minutes import Minutes

@@ -1,8 +1,9 @@
 """I2, I3: products."""
 
 import pytest
-from maas_operator.gateway.products import find, parse
 from pydantic import ValidationError
+
+from maas_operator.gateway.products import find, parse
 
 TEXT = "[{name: maas-model-qwen, id: 97a75a6d, model: Qwen/Qwen2.5, service: qwen}]"
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from maas_operator.api.modelservice import Balancing
 from maas_operator.gateway.envoy import render
 from maas_operator.gateway.envoy.names import CLUSTERS, KEY_REQUESTS, KEYS, ROUTES, SERVICE_QPS, SERVICE_REQUESTS
 from maas_operator.gateway.facts import Facts, Key, Limits, Reach, Service
-
 from tests.unit.gateway.decoding import decoded, version
 
 NAME = st.one_of(st.sampled_from(["a", "b", "team-a", "!agent", "id/x", "name/x", ""]), st.text(max_size=12)).map(
@@ -62,7 +62,7 @@ def test_m22_any_facts_are_rendered_and_only_own_or_shared_services_are_routed(f
     assert files == render(facts)
     routes = decoded(files[ROUTES])[0]["virtual_hosts"][0]["matcher"]["on_no_match"]["matcher"]
     own = routes["matcher_tree"]["exact_match_map"]["map"]
-    by_id = {}
+    by_id: dict[str, list[Service]] = {}
     for service in facts.services:
         by_id.setdefault(service.id, []).append(service)
     for name, found in own.items():
@@ -83,8 +83,8 @@ def test_m22_any_facts_are_rendered_and_only_own_or_shared_services_are_routed(f
 def test_every_key_is_known_once_and_every_open_service_has_a_cluster(facts: Facts) -> None:
     files = render(facts)
     credentials = decoded(files[KEYS])[0]["typed_config"].get("credentials", [])
-    assert {each.get("key", "") for each in credentials} == {key.credential for key in facts.keys}
-    assert len(credentials) == len({key.credential for key in facts.keys})
+    assert {each.get("key", "") for each in credentials} == ({key.credential for key in facts.keys} or {"nobody"})
+    assert len(credentials) == len({each.get("key", "") for each in credentials})
     names = {each.get("name", "") for each in decoded(files[CLUSTERS])}
     assert names == {service.id for service in facts.services if service.reach == Reach.OPEN}
 

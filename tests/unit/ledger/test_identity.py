@@ -1,6 +1,7 @@
 """Whose token it is, remembered for a short time."""
 
 import pytest
+
 from maas_operator.ledger.identity import Identity, NotReviewedError, Remembered, identity
 from maas_operator.ledger.service import Access
 

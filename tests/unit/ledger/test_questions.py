@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from prometheus_client import generate_latest
+
 from maas_operator.api.usage import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS, Batch, Latencies, UsageRow
 from maas_operator.ledger.book import Question
 from maas_operator.ledger.meters import Meters
 from maas_operator.ledger.questions import UnclearQuestionError, line, question
-from prometheus_client import generate_latest
 
 
 def test_a_question() -> None:

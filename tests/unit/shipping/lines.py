@@ -25,7 +25,7 @@ REQUEST: Mapping[str, Any] = {
 
 def line(number: int, **changes: Any) -> bytes:
     """The line of request `number`; a change to None leaves the field out."""
-    fields = REQUEST | {"request_id": f"request-{number}"} | changes
+    fields = {**REQUEST, "request_id": f"request-{number}", **changes}
     kept = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(kept, separators=(",", ":")).encode() + b"\n"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import Engine
+
 from maas_operator.api.usage import Batch, Receipt
 from maas_operator.gateway.shipping.sending import NotAcknowledgedError, NotReopenedError
 from maas_operator.gateway.shipping.shipper import Settings, Shipper
 from maas_operator.ledger import book
 from maas_operator.ledger.database import open_database
-from sqlalchemy import Engine
-
 from tests.unit.shipping.lines import line
 
 BATCH = 1200

@@ -2,10 +2,10 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from maas_operator.api.usage import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS
 from maas_operator.gateway.shipping.cutting import Cut, LogName, cut
 from maas_operator.gateway.shipping.lines import read
-
 from tests.unit.shipping.lines import REQUEST, line, total
 
 NAME = LogName("pod", "log")

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
+
 from maas_operator.api.usage import Batch, Receipt
 from maas_operator.gateway.shipping import counters
 from maas_operator.gateway.shipping.logs import Logs
 from maas_operator.gateway.shipping.sending import NotAcknowledgedError
 from maas_operator.gateway.shipping.shipper import Settings, Shipper
-from structlog.testing import capture_logs
-
 from tests.unit.shipping.lines import line, total
 
 
@@ -41,7 +41,7 @@ class Scene:
 
     def shipper(self, **settings: int) -> Shipper:
         sizes = {"batch_size": 1000, "rotate_size": 2000} | settings
-        return Shipper(Settings("pod", self.current, **sizes), self.ledger.send, self.reopen)  # type: ignore[arg-type]
+        return Shipper(Settings("pod", self.current, **sizes), self.ledger.send, self.reopen)
 
     async def reopen(self) -> None:
         self.current.touch()

@@ -11,16 +11,18 @@ from maas_operator.gateway.facts import Facts, Key, Limits
 
 FROZEN, QUOTA, TOKENS, NOT_ALLOWED = "frozen", "quota", "tokens", "not-allowed"
 """Verdicts. They show up in Envoy's code details, by which the answer is chosen."""
+_NOBODY = api_key_auth_pb2.Credential(key="nobody", client="nobody")
+"""Where there is no key at all: Envoy, without credentials, would call every key missing. No digest is like this."""
 
 
 def keys(facts: Facts) -> bytes:
     """The file of credentials. Envoy takes no two of one key: the older one's is kept."""
     known = {key.credential: key for key in reversed(facts.keys)}
+    credentials = [
+        api_key_auth_pb2.Credential(key=credential, client=client(known[credential])) for credential in sorted(known)
+    ]
     auth = api_key_auth_pb2.ApiKeyAuth(
-        credentials=[
-            api_key_auth_pb2.Credential(key=credential, client=client(known[credential]))
-            for credential in sorted(known)
-        ],
+        credentials=credentials or [_NOBODY],
         key_sources=[api_key_auth_pb2.KeySource(header=header_) for header_ in (KEY_HASH, TOKEN_KEY)],
         forwarding=api_key_auth_pb2.Forwarding(header=CLIENT, hide_credentials=True),
     )

@@ -1,0 +1,48 @@
+"""The facts, again and again: after changes, several gathered into one look, and when a key expires."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+
+from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
+from maas_operator.gateway.facts import Facts
+from maas_operator.gateway.gather import gather, next_expiry
+from maas_operator.gateway.seeing import NAMESPACE, SLICE, Changes, Seen
+
+GATHER = 0.05
+"""Seconds in which further changes are waited for."""
+LONGEST = 3600.0
+"""Seconds after which it is looked again anyway: the wall clock may have been set."""
+
+
+async def look(
+    seen: Seen, changes: Changes, gateway: tuple[str, str], used: Callable[[], Mapping[str, int]]
+) -> AsyncIterator[Facts]:
+    """The facts, once all has been seen, and whenever they may be others.
+
+    gateway: namespace and name of the gateway's own Service. used: key (ACCOUNT/NAME) -> tokens in its life.
+    """
+    await changes.complete.wait()
+    while True:
+        changes.changed.clear()
+        now = datetime.now(UTC)
+        keys = seen.of(API_KEY.kind)
+        yield gather(
+            seen.of(MODEL_SERVICE.kind),
+            keys,
+            seen.of(SLICE),
+            seen.of(NAMESPACE),
+            now,
+            gateway=gateway,
+            used=used(),
+        )
+        expiry = next_expiry(keys, now)
+        await _changed(changes, min(LONGEST, (expiry - now).total_seconds()) if expiry else LONGEST)
+        await asyncio.sleep(GATHER)
+
+
+async def _changed(changes: Changes, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(changes.changed.wait(), seconds)
+    except TimeoutError:
+        return

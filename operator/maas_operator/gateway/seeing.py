@@ -1,0 +1,109 @@
+"""What the gateway has to see of the cluster, and what it keeps of it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from maas_operator.api.conditions import ConditionType
+from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
+from maas_operator.api.names import ANNOTATION_FROZEN, GROUP, VERSION
+from maas_operator.api.seen import Manifest
+from maas_operator.gateway.gather import SERVICE_OF_SLICE
+from maas_operator.watch.keys import Key
+from maas_operator.watch.objects import Altered
+from maas_operator.watch.versions import Versions
+from maas_operator.watch.watched import View, Watched
+
+SLICE = "EndpointSlice"
+NAMESPACE = "Namespace"
+FACTS = "facts"
+_WATCHED = (
+    *(Watched(GROUP, VERSION, kind.plural, kind.kind) for kind in (MODEL_SERVICE, API_KEY)),
+    Watched("discovery.k8s.io", "v1", "endpointslices", SLICE),
+    Watched("", "v1", "namespaces", NAMESPACE),
+)
+GATEWAYS = View(_WATCHED, (), {FACTS: frozenset(each.kind for each in _WATCHED)})
+"""Nothing is told to Envoy before all of it has been seen: what was not seen yet would be refused."""
+
+
+class Changes:
+    """Whether anything changed, and whether all has been seen."""
+
+    def __init__(self) -> None:
+        self.complete = asyncio.Event()
+        self.changed = asyncio.Event()
+
+    def add_all(self, _: Iterable[Key], /) -> None:
+        """Something changed."""
+        self.changed.set()
+
+    def open(self, _: str, /) -> None:
+        """All has been seen."""
+        self.complete.set()
+
+
+class Seen(Versions):
+    """The objects that the facts follow from, trimmed: most of what changes in them means nothing to the gateway."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[str, dict[Key, Manifest]] = {kind: {} for kind in _TRIM}
+
+    def of(self, kind: str) -> Collection[Manifest]:
+        """All objects of a kind. A manifest is never changed, only replaced."""
+        return self._kept[kind].values()
+
+    def _keep(self, key: Key, raw: Manifest) -> Altered:
+        trimmed = _TRIM[key.kind](raw)
+        if self._kept[key.kind].get(key) == trimmed:
+            return set()
+        self._kept[key.kind][key] = trimmed
+        return {key}
+
+    def _forget(self, key: Key) -> Altered:
+        return {key} if self._kept[key.kind].pop(key, None) is not None else set()
+
+
+def _service(raw: Manifest) -> Manifest:
+    return _object(raw, "uid", "creationTimestamp") | {
+        "spec": raw["spec"],
+        "status": _part(raw.get("status", {}), ("model",)),
+    }
+
+
+def _key(raw: Manifest) -> Manifest:
+    conditions = raw.get("status", {}).get("conditions", ())
+    accepted = [_part(each, ("type", "status")) for each in conditions if each["type"] == ConditionType.ACCEPTED]
+    trimmed = _object(raw, "uid", "creationTimestamp", "deletionTimestamp")
+    return trimmed | {"spec": raw["spec"], "status": {"conditions": accepted}}
+
+
+def _slice(raw: Manifest) -> Manifest:
+    trimmed = _object(raw)
+    trimmed["metadata"]["labels"] = _part(raw["metadata"].get("labels", {}), (SERVICE_OF_SLICE,))
+    return trimmed | {
+        "ports": [_part(each, ("name", "port")) for each in raw.get("ports") or ()],
+        "endpoints": [_part(each, ("addresses", "conditions")) for each in raw.get("endpoints") or ()],
+    }
+
+
+def _namespace(raw: Manifest) -> Manifest:
+    trimmed = _object(raw)
+    trimmed["metadata"]["annotations"] = _part(raw["metadata"].get("annotations", {}), (ANNOTATION_FROZEN,))
+    return trimmed
+
+
+_TRIM: Mapping[str, Callable[[Manifest], Manifest]] = {
+    MODEL_SERVICE.kind: _service,
+    API_KEY.kind: _key,
+    SLICE: _slice,
+    NAMESPACE: _namespace,
+}
+
+
+def _object(raw: Manifest, *metadata: str) -> Manifest:
+    return {"kind": raw["kind"], "metadata": _part(raw["metadata"], ("namespace", "name", *metadata))}
+
+
+def _part(whole: Mapping[str, Any], fields: Iterable[str]) -> Manifest:
+    return {field: whole[field] for field in fields if field in whole}
