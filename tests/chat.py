@@ -7,16 +7,18 @@ from typing import Any
 ANSWER_SECONDS = 120
 
 
-def ask(base: str, model: str, question: str, max_tokens: int) -> dict[str, Any]:
-    """The decoded answer of /v1/chat/completions. Raises OSError where nothing answers or the answer is an error."""
+def ask(base: str, model: str, question: str, max_tokens: int, key: str = "") -> dict[str, Any]:
+    """The decoded answer of /v1/chat/completions. Raises OSError where nothing answers or the answer is an error.
+
+    key: for the gateway; an instance itself asks for none.
+    """
     body = {
         "model": model,
         "messages": [{"role": "user", "content": question}],
         "max_tokens": max_tokens,
         "temperature": 0,
     }
-    request = urllib.request.Request(
-        f"{base}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    request = urllib.request.Request(f"{base}/v1/chat/completions", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
         return dict(json.load(response))

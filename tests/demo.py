@@ -1,5 +1,7 @@
-"""`make demo` and `make demo-down`: a real Kubernetes, the operator, and a model that answers."""
+"""`make demo` and `make demo-down`: a real Kubernetes, the operator, and a model that answers through the gateway."""
 
+import os
+import shlex
 import subprocess
 import sys
 import time
@@ -7,13 +9,16 @@ import time
 from tests.chat import ask
 from tests.cluster import Cluster, ClusterError, PrerequisitesError
 from tests.cluster.progress import say
-from tests.forwarding import forwarded
+from tests.cluster.waiting import wait_until
 from tests.images import NAMES
 from tests.installation import REPOSITORY, install, load_images
+from tests.keys import gateway_address, new_key
 
 EXAMPLES = "examples/demo"
 QUESTION = "What is the capital of France? Answer in one sentence."
 ANSWER_TOKENS = 48
+ACCOUNT, MODEL = "team-a", "assistant"
+KNOWN_SECONDS = 60
 READY_SECONDS = 900
 NEXT_STEPS = """
 What to type next:
@@ -22,10 +27,12 @@ What to type next:
   kubectl get modelservices,models,resourcepools -A     # what there is
   kubectl describe msvc assistant -n team-a             # conditions, events
   kubectl explain modelservice.spec                     # every field
+
+  . .cluster/env                                        # MAAS_URL, MAAS_KEY, MAAS_MODEL
+  curl $MAAS_URL/v1/chat/completions -H "Authorization: Bearer $MAAS_KEY" -H 'Content-Type: application/json' \\
+    -d '{{"model":"'$MAAS_MODEL'","messages":[{{"role":"user","content":"Hello"}}]}}'
+  {maas} usage -n team-a
   kubectl patch msvc assistant -n team-a --type=merge -p '{{"spec":{{"state":"Stopped"}}}}'
-  kubectl port-forward -n team-a service/assistant 8000 &
-  curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
-    -d '{{"model":"assistant","messages":[{{"role":"user","content":"Hello"}}]}}'
 
   make demo-down                                        # remove all of it
 """
@@ -60,16 +67,37 @@ def _up(cluster: Cluster) -> None:
         "wait", "-n", "team-a", "modelservice/assistant", "--for=condition=Ready", f"--timeout={READY_SECONDS}s"
     )
     say(cluster.kubectl("get", "modelservices", "-n", "team-a"))
+    url, key = gateway_address(cluster), new_key(cluster, ACCOUNT, "demo", "made by make demo")
+    remember(cluster, MAAS_URL=url, MAAS_KEY=key, MAAS_MODEL=MODEL)
     say(f"question: {QUESTION}")
-    say(f"answer:   {_ask(cluster)}")
+    say(f"answer:   {_ask(url, key)}")
     say(f"\nThe demo took {time.monotonic() - began:.0f} s.")
-    say(NEXT_STEPS.format(kubeconfig=_shown(cluster), binaries=cluster.binary("kubectl").parent))
+    maas = f"PYTHONPATH=operator {sys.executable} -m maas_operator.cli.main"
+    say(NEXT_STEPS.format(kubeconfig=_shown(cluster), binaries=cluster.binary("kubectl").parent, maas=maas))
 
 
-def _ask(cluster: Cluster) -> str:
-    with forwarded(cluster, "team-a", "service/assistant", 8000) as base:
-        answer = ask(base, "assistant", QUESTION, ANSWER_TOKENS)
+def _ask(url: str, key: str) -> str:
+    """The answer through the gateway, as soon as it knows the key and the service."""
+    wait_until(lambda: _answers(url, key), KNOWN_SECONDS, "the gateway to know the key and the service")
+    answer = ask(url, MODEL, QUESTION, ANSWER_TOKENS, key)
     return str(answer["choices"][0]["message"]["content"]).strip()
+
+
+def _answers(url: str, key: str) -> bool:
+    try:
+        ask(url, MODEL, "Hello", 1, key)
+    except OSError:
+        return False
+    return True
+
+
+def remember(cluster: Cluster, **variables: str) -> None:
+    """Leave what the next steps need in .cluster/env, for its owner alone: a key is in it."""
+    file = cluster.kubeconfig.with_name("env")
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as written:
+        written.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
 def _shown(cluster: Cluster) -> str:

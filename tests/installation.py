@@ -19,6 +19,16 @@ DRAIN_SECONDS = 60
 LOAD_SECONDS = 900
 """Two busy cores load a model slowly."""
 
+SMALL = (
+    "gateway.settings.workers=1",
+    "gateway.envoy.resources.requests.cpu=50m",
+    "gateway.envoy.resources.requests.memory=128Mi",
+    "gateway.agent.resources.requests.cpu=50m",
+    "gateway.agent.resources.requests.memory=128Mi",
+    "ledger.persistence.enabled=false",
+)
+"""Two cores, and no volumes: what was used is forgotten with the ledger's pod."""
+
 
 def load_images(cluster: Cluster, names: Sequence[str]) -> None:
     """Build what the cache lacks, and put it on the nodes."""
@@ -36,6 +46,7 @@ def install(cluster: Cluster, *values: str, namespace: str = NAMESPACE, chart: P
         f"settings.accelerators.cpu.image={images.reference('engine-cpu')}",
         f"settings.drainSeconds={DRAIN_SECONDS}",
         f"settings.loadSeconds={LOAD_SECONDS}",
+        *SMALL,
         *values,
     ]
     say("installing the operator's chart")

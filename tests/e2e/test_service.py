@@ -13,6 +13,7 @@ from tests.forwarding import forwarded
 from tests.installation import install
 
 pytestmark = pytest.mark.e2e
+OPERATOR = "app.kubernetes.io/name=maas-operator"
 SETTLE_SECONDS = 60
 """Limit for the operator to react, and to tell it."""
 
@@ -74,7 +75,7 @@ def test_a_model_in_use_cannot_be_deleted_and_its_users_are_named(cluster: Clust
 
 def test_an_operator_killed_and_upgraded_restarts_no_model_pod(cluster: Cluster, account: Account) -> None:
     before = uids(account, "assistant")
-    cluster.kubectl("delete", "pods", "-n", "maas-system", "--all", "--grace-period=0", "--force")
+    cluster.kubectl("delete", "pods", "-n", "maas-system", "-l", OPERATOR, "--grace-period=0", "--force")
     install(cluster, "settings.drainSeconds=61")
     wait_until(
         lambda: account.condition("assistant", "Updated").get("reason") == "RenderedByEarlierVersion",
@@ -116,7 +117,7 @@ def test_m13_stopped_removes_the_pods_and_keeps_the_rest(account: Account) -> No
 
 def test_deleting_removes_everything_also_while_the_operator_is_down(cluster: Cluster, account: Account) -> None:
     cluster.kubectl("scale", "deployment", "-n", "maas-system", "maas-operator", "--replicas=0")
-    cluster.kubectl("wait", "-n", "maas-system", "pods", "--all", "--for=delete", "--timeout=60s")
+    cluster.kubectl("wait", "-n", "maas-system", "pods", "-l", OPERATOR, "--for=delete", "--timeout=60s")
     account.kubectl("delete", "msvc", "assistant", "--timeout=30s")
 
     def left() -> list[str]:
