@@ -14,8 +14,33 @@ from maas_operator.gateway.facts import Facts, Key, Limits, Reach, Service
 SERVICE_OF_SLICE = "kubernetes.io/service-name"
 """Label of an EndpointSlice: the Service that it belongs to."""
 
+FORGET_AFTER = 1000
+"""Manifests of the past whose reading may be kept beside those of now."""
+
 Address = tuple[str, int]
 T = TypeVar("T")
+
+
+class Read:
+    """Specs that were read before. A manifest is never changed, only replaced: what was read of it holds."""
+
+    def __init__(self) -> None:
+        self._keys: dict[int, tuple[Manifest, ApiKeySpec]] = {}
+
+    def key(self, manifest: Manifest) -> ApiKeySpec:
+        """The spec of an ApiKey. Raises pydantic.ValidationError."""
+        known = self._keys.get(id(manifest))
+        if known and known[0] is manifest:
+            return known[1]
+        spec = ApiKeySpec.model_validate(manifest["spec"])
+        self._keys[id(manifest)] = (manifest, spec)
+        return spec
+
+    def keep(self, manifests: Collection[Manifest]) -> None:
+        """Forget others than these, once they are many."""
+        if len(self._keys) > 2 * len(manifests) + FORGET_AFTER:
+            ids = {id(each) for each in manifests}
+            self._keys = {id_: known for id_, known in self._keys.items() if id_ in ids}
 
 
 def gather(
@@ -28,17 +53,19 @@ def gather(
     gateway: tuple[str, str] = ("", ""),
     used: Mapping[str, int] | None = None,
     over_limit: Collection[str] = (),
+    read: Read | None = None,
 ) -> Facts:
     """The facts at a moment.
 
     gateway: namespace and name of the gateway's own Service. used: key (ACCOUNT/NAME) -> tokens in its life.
-    over_limit: as in Facts.
+    over_limit: as in Facts. read: what was read before; reading 30,000 keys anew takes longer than all else.
     """
+    fresh = Read()
     endpoints = _endpoints(slices)
     frozen = {each["metadata"]["name"]: _frozen(each) for each in namespaces}
     found, unreadable = _readable(services, lambda each: _service(each, endpoints, frozen))
     counting = (each for each in keys if _counts(each) and not _expired(each, now))
-    known, unreadable_keys = _readable(counting, lambda each: _key(each, frozen, used or {}))
+    known, unreadable_keys = _readable(counting, lambda each: _key(each, (read or fresh).key(each), frozen, used or {}))
     return Facts(
         services=found,
         keys=known,
@@ -97,10 +124,9 @@ def _reach(spec: ModelServiceSpec, name: str, frozen: frozenset[str]) -> Reach:
     return Reach.STOPPED if spec.state == State.STOPPED else Reach.OPEN
 
 
-def _key(manifest: Manifest, frozen: Mapping[str, frozenset[str]], used: Mapping[str, int]) -> Key:
+def _key(manifest: Manifest, spec: ApiKeySpec, frozen: Mapping[str, frozenset[str]], used: Mapping[str, int]) -> Key:
     metadata = manifest["metadata"]
     account, name = metadata["namespace"], metadata["name"]
-    spec = ApiKeySpec.model_validate(manifest["spec"])
     _end(manifest)  # a key of whose end nothing is known must not be believed for ever
     limits = spec.limits
     quota = limits.token_quota if limits else None

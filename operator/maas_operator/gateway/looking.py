@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
 from maas_operator.gateway.facts import Facts
-from maas_operator.gateway.gather import gather, next_expiry
+from maas_operator.gateway.gather import Read, gather, next_expiry
 from maas_operator.gateway.seeing import NAMESPACE, SLICE, Changes, Seen
 
 GATHER = 0.05
@@ -23,6 +23,7 @@ async def look(
     gateway: namespace and name of the gateway's own Service. used: key (ACCOUNT/NAME) -> tokens in its life.
     """
     await changes.complete.wait()
+    read = Read()
     while True:
         changes.changed.clear()
         now = datetime.now(UTC)
@@ -35,7 +36,9 @@ async def look(
             now,
             gateway=gateway,
             used=used(),
+            read=read,
         )
+        read.keep(keys)
         expiry = next_expiry(keys, now)
         await _changed(changes, min(LONGEST, (expiry - now).total_seconds()) if expiry else LONGEST)
         await asyncio.sleep(GATHER)

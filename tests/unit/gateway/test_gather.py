@@ -1,0 +1,45 @@
+"""From manifests to facts: what is read again, and what cannot be read."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from maas_operator.api.kinds import API_KEY
+from maas_operator.gateway.gather import Read, gather, next_expiry
+from maas_operator.gateway.seeing import Seen
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def api_key(name: str, version: int, accepted: str = "True", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "maas-operator.io/v1alpha1",
+        "kind": "ApiKey",
+        "metadata": {"namespace": "team-a", "name": name, "uid": f"uid-{name}", "resourceVersion": str(version)},
+        "spec": {"tag": name, "description": "d", "sha256": "0" * 64, **spec},
+        "status": {"conditions": [{"type": "Accepted", "status": accepted, "message": "not kept"}]},
+    }
+
+
+def known(seen: Seen, read: Read) -> list[str]:
+    return [key.name for key in gather((), seen.of(API_KEY.kind), (), (), NOW, read=read).keys]
+
+
+def test_m22_what_was_read_before_is_read_again_only_where_it_was_replaced() -> None:
+    seen, read = Seen(), Read()
+    assert seen.put(api_key("one", 1))
+    assert seen.put(api_key("two", 2, expiresAt="2026-05-01T00:00:00Z"))
+    assert seen.put(api_key("three", 3, accepted="False"))
+    assert known(seen, read) == known(seen, read) == ["one"]
+    assert not seen.put(api_key("one", 4)), "nothing that matters is another"
+    assert seen.put(api_key("two", 5, expiresAt="2026-07-01T00:00:00Z"))
+    assert known(seen, read) == ["one", "two"]
+    read.keep(seen.of(API_KEY.kind))
+    assert known(seen, read) == ["one", "two"]
+
+
+def test_m22_a_key_whose_end_cannot_be_read_is_left_out_and_stops_no_other() -> None:
+    keys = [api_key("leap", 1, expiresAt="2026-06-30T23:59:60Z"), api_key("good", 2, expiresAt="2026-07-01T00:00:00Z")]
+    facts = gather((), keys, (), (), NOW)
+    assert [key.name for key in facts.keys] == ["good"]
+    assert "leap" in facts.unreadable[0]
+    assert next_expiry(keys, NOW) == datetime(2026, 7, 1, tzinfo=UTC)
