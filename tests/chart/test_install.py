@@ -49,14 +49,15 @@ def test_everything_on_is_accepted_but_for_the_monitor_that_needs_prometheus(rel
 def test_the_pods_pass_the_restricted_pod_security_standard(releases: Releases) -> None:
     releases.apply(RESTRICTED)
     releases.install(namespace="locked-up")
-    template = releases.get("deployment", "maas-maas-operator", "-n", "locked-up")["spec"]["template"]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "p", "namespace": "locked-up"},
-        "spec": template["spec"],
-    }
-    releases.create(pod)
+    for name in ("maas-maas-operator", "maas-maas-operator-gateway", "maas-maas-operator-ledger"):
+        template = releases.get("deployment", name, "-n", "locked-up")["spec"]["template"]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "p", "namespace": "locked-up"},
+            "spec": template["spec"],
+        }
+        releases.create(pod)
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
     with pytest.raises(Exception, match="violates PodSecurity"):
         releases.create(pod)

@@ -120,3 +120,24 @@ def test_m2_the_operator_may(installed: Releases, verb: str, resource: str, flag
 )
 def test_m2_the_operator_may_not(installed: Releases, verb: str, resource: str) -> None:
     assert not may(installed, OPERATOR, verb, resource, "-n", "maas-system")
+
+
+@pytest.mark.parametrize("part", ["gateway", "ledger"])
+def test_the_gateway_and_the_ledger_see_no_secret_and_write_nothing(installed: Releases, part: str) -> None:
+    account = f"{OPERATOR}-{part}"
+    allowed = {
+        (verb, resource): may(installed, account, verb, resource, "-n", "default")
+        for verb in ("list", "create", "patch", "delete")
+        for resource in ("secrets", f"apikeys.{GROUP}", f"modelservices.{GROUP}", "pods")
+    }
+    seen = {("list", f"apikeys.{GROUP}"), ("list", f"modelservices.{GROUP}")} if part == "gateway" else set()
+    assert {what for what, yes in allowed.items() if yes} == seen
+
+
+def test_m16_an_accounts_people_reach_the_ledger_with_their_accounts_token(installed: Releases) -> None:
+    proxy = ("get", "services/http:maas-ledger:http", "--subresource=proxy", "-n", "maas-system")
+    token = ("create", "serviceaccounts/default", "--subresource=token", "-n", "default")
+    assert all(may(installed, "engineer", *what) for what in (proxy, token))
+    assert not may(installed, "stranger", *proxy)
+    assert not may(installed, "auditor", *token)
+    assert not may(installed, "engineer", "create", "serviceaccounts/builder", "--subresource=token", "-n", "default")
