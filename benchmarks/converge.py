@@ -232,7 +232,8 @@ class Run:
         time.sleep(FLOOR_POLL_SECONDS)
         path = f"/apis/apps/v1/namespaces/{FLOOR}/deployments"
         items = client(self.cluster).request("GET", path, resourceVersion="0")["items"]
-        return sum(item.get("status", {}).get("availableReplicas", 0) >= 1 for item in items) == self.count
+        available = sum(item.get("status", {}).get("availableReplicas", 0) >= 1 for item in items)
+        return bool(available == self.count)
 
 
 def copy_of(item: dict[str, Any]) -> dict[str, Any]:
