@@ -106,7 +106,7 @@ class ModelSeen:
 
 @dataclass(frozen=True, slots=True)
 class ApiKeySeen:
-    """A key, and all keys of its account (itself among them)."""
+    """A key, and all keys of its account (itself among them), trimmed to name, times and tag."""
 
     key: Manifest
     account: Sequence[Manifest]

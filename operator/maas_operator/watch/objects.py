@@ -7,6 +7,7 @@ from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE, RESOURCE_POOL
 from maas_operator.api.names import GROUP
 from maas_operator.api.seen import Manifest
 from maas_operator.watch import trim
+from maas_operator.watch.accounts import Accounts
 from maas_operator.watch.groups import Groups
 from maas_operator.watch.keys import Key
 
@@ -33,6 +34,7 @@ class Objects:
         self._users: Groups[Key, Key] = Groups()
         self._in_namespace: Groups[tuple[str, str], Key] = Groups()
         self._selectors: dict[Key, frozenset[tuple[str, str]]] = {}
+        self.accounts = Accounts()
 
     def put(self, key: Key, raw: Manifest) -> Altered:
         """Keep an object. A status that was announced by `expect_status` alters nothing."""
@@ -43,9 +45,11 @@ class Objects:
             kept.manifest = None
             ours = kept.status in {before.status, self._expected.get(key)}
             return set() if ours else {key}
-        altered = {key, *self._dependents(key, known=before is not None)}
+        altered = {key, *self._dependents(key)}
         if key.kind == MODEL_SERVICE.kind:
             altered |= self._refer(key, raw["spec"])
+        elif key.kind == API_KEY.kind:
+            altered |= self.accounts.put(key, raw)
         elif key.kind == RESOURCE_POOL.kind:
             self._selectors[key] = frozenset(raw["spec"].get("nodeSelector", {}).items())
         self._in_namespace.add((key.kind, key.namespace), key)
@@ -58,7 +62,7 @@ class Objects:
         self._expected.pop(key, None)
         self._selectors.pop(key, None)
         self._in_namespace.remove((key.kind, key.namespace), key)
-        altered = {key, *self._dependents(key, known=False)}
+        altered = {key, *self._dependents(key), *self.accounts.drop(key)}
         for named in self._references.pop(key, ()):
             self._users.remove(named, key)
             altered.add(named)
@@ -116,13 +120,9 @@ class Objects:
             self._users.add(named, service)
         return set(before) ^ set(now)
 
-    def _dependents(self, key: Key, known: bool) -> tuple[Key, ...]:
-        """Whose decision reads this object, when it comes, goes or changes in more than its status."""
-        if key.kind in {MODEL.kind, RESOURCE_POOL.kind}:
-            return self._users.of(key)
-        if key.kind == API_KEY.kind and not known:
-            return self._in_namespace.of((key.kind, key.namespace))
-        return ()
+    def _dependents(self, key: Key) -> tuple[Key, ...]:
+        """The services that name a Model or a pool, when it comes, goes or changes in more than its status."""
+        return self._users.of(key) if key.kind in {MODEL.kind, RESOURCE_POOL.kind} else ()
 
 
 def ours(raw: Manifest) -> bool:

@@ -126,6 +126,9 @@ class Queue:
                 del self._failures[key]
                 if look_again is not None:
                     self.add_after(key, look_again)
+            # A reconcile that writes nothing never waits: without this, a long queue would let nobody else run, and
+            # the lease would not be renewed.
+            await asyncio.sleep(0)
 
     def _done(self, key: Key) -> None:
         del self._running[key]

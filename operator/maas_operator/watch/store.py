@@ -39,8 +39,7 @@ class Store(Versions):
             case MODEL.kind:
                 return ModelSeen(manifest, _paths(self.objects.users(key)))
             case API_KEY.kind:
-                account = self.objects.in_namespace(key.kind, key.namespace)
-                return ApiKeySeen(manifest, [each for name in account if (each := self.objects.get(name))])
+                return ApiKeySeen(manifest, self.objects.accounts.of(key.namespace))
             case NOTIFICATION_TOPIC.kind:
                 return TopicSeen(manifest)
         raise ValueError(f"nothing is decided on a {key.kind}")

@@ -183,3 +183,25 @@ async def test_what_runs_when_it_ends_may_finish_and_nothing_new_begins() -> Non
     await begun.wait()
     await stop(work)
     assert finished == [key("a")]
+
+
+async def test_a_long_queue_of_quick_reconciles_lets_others_run() -> None:
+    """The lease is renewed beside it: a reconcile that writes nothing never waits for anything by itself."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def reconcile(_: Key) -> None:
+        return None
+
+    made = queue(reconcile)
+    made.add_all(key(str(number)) for number in range(400))
+    tasks = [asyncio.create_task(made.run()), asyncio.create_task(other())]
+    await settle(made)
+    for task in tasks:
+        await stop(task)
+    assert turns >= 50

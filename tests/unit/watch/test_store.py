@@ -189,16 +189,18 @@ def api_key(name: str, version: int = 1, **spec: str) -> dict[str, Any]:
     return made("ApiKey", name, version, "team-a", spec=spec)
 
 
-def test_a_key_that_comes_or_goes_alters_all_keys_of_its_account() -> None:
+def test_m22_a_key_that_comes_or_goes_alters_the_younger_keys_of_its_account() -> None:
     store = Store()
     one, two = Key("ApiKey", "team-a", "one"), Key("ApiKey", "team-a", "two")
     assert store.put(api_key("one")) == {one}
-    assert store.put(api_key("two")) == {one, two}
+    assert store.put(api_key("two")) == {two}
     seen = store.snapshot(one)
     assert isinstance(seen, ApiKeySeen)
     assert [key["metadata"]["name"] for key in seen.account] == ["one", "two"]
     assert store.put(api_key("two", 2, tag="x")) == {two}
-    assert store.drop(one) == {one, two}
+    between = Key("ApiKey", "team-a", "three")
+    assert store.put(api_key("three")) == {between, two}, "of one second, the name decides"
+    assert store.drop(one) == {one, two, between}
     assert store.snapshot(one) is None
 
 
