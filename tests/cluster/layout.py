@@ -12,6 +12,7 @@ CHECKOUT = Path(__file__).parents[2]
 ENTRIES = {  # all that a cluster's directory ever holds
     "audit-policy.json",
     "cluster.json",
+    "env",  # what the demo leaves for its next steps
     "etcd",
     "kubeconfig",
     "kubeconfigs",
