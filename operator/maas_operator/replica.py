@@ -20,7 +20,7 @@ from maas_operator.act.events import Events
 from maas_operator.act.executor import Executor
 from maas_operator.act.http import Http
 from maas_operator.act.permissions import Permissions
-from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE, RESOURCE_POOL
+from maas_operator.api.kinds import MODEL, MODEL_SERVICE, RESOURCE_POOL
 from maas_operator.api.seen import Manifest
 from maas_operator.api.settings import Settings
 from maas_operator.reconcile import Reconciler, rules
@@ -32,9 +32,8 @@ from maas_operator.watch.watched import OPERATORS
 
 WORKERS = 32
 """Reconciles at a time: each waits for the API server most of its time."""
-INTERVALS = {MODEL_SERVICE.kind: 0.5, RESOURCE_POOL.kind: 1.0, MODEL.kind: 1.0, API_KEY.kind: 1.0}
-"""Least seconds between two reconciles of an object. Pools and Models change with every service and pod of theirs, and
-a key with every other key of its account: 400 made at once took 18,500 reconciles, and everybody's services waited."""
+INTERVALS = {MODEL_SERVICE.kind: 0.5, RESOURCE_POOL.kind: 1.0, MODEL.kind: 1.0}
+"""Least seconds between two reconciles of an object. Pools and Models change with every service and pod of theirs."""
 COLLECT_AFTER = 50_000
 """Objects made before Python looks for cycles; its default of 700 costs a tenth of all CPU time here."""
 

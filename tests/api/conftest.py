@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.admission import Admission
+from tests.api.grants import Grants
 from tests.api.operator_process import Account, Operator, operator_process
 from tests.cluster import Cluster
 
@@ -52,8 +53,11 @@ def breakable_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clus
 
 @pytest.fixture
 def operator(cluster: Cluster, tmp_path: Path) -> Iterator[Operator]:
-    """The operator as a process, ready, without leader election."""
-    with operator_process(cluster, tmp_path / "operator.log", "--no-leader-election") as started:
+    """The operator as a process, ready, without leader election, with the permissions that the chart grants."""
+    grants = Grants(cluster, "maas-operator")
+    grants.all_but()
+    log = tmp_path / "operator.log"
+    with operator_process(cluster, log, "--no-leader-election", kubeconfig=grants.kubeconfig) as started:
         started.wait_ready()
         yield started
 

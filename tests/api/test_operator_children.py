@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.operator_process import Account, Operator
+from tests.api.operator_process import Account, Operator, custom
 
 pytestmark = pytest.mark.api
 
@@ -22,6 +22,19 @@ def test_a_service_gets_its_objects_and_a_quiet_cluster_gets_no_writes(operator:
         (owner,) = found["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"]) == ("ModelService", "assistant")
     account.eventually(lambda: quiet(operator), "the operator to be done", operator)
+
+
+def test_a_chat_template_is_given_to_the_engine_in_a_config_map(operator: Operator, account: Account) -> None:
+    version = {"name": "1k", "source": "hf://acme/tiny", "contextLength": 1024, "chatTemplate": "{{ messages }}"}
+    account.apply(custom("Model", account.name, spec={"versions": [version]}))
+    account.serve()
+    account.served(operator)
+    (volume,) = [
+        each["configMap"]["name"]
+        for each in (account.get("deployment") or {})["spec"]["template"]["spec"]["volumes"]
+        if "configMap" in each
+    ]
+    assert (account.get("configmap", volume) or {})["data"] == {"chat-template.jinja": "{{ messages }}"}
 
 
 def quiet(operator: Operator) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from maas_operator.api.permissions import PERMISSIONS
+from tests.api.grants import Grants
 from tests.api.operator_process import Account, operator_process
 from tests.cluster import Cluster
 
@@ -15,38 +15,6 @@ pytestmark = pytest.mark.api
 GRANTED_SECONDS = 40.0
 """Waits grow while something may not be done; after a few seconds the next try comes within these."""
 NO_ELECTION = "--no-leader-election"
-
-
-class Grants:
-    """A user with the operator's own permissions, less some."""
-
-    def __init__(self, cluster: Cluster, user: str) -> None:
-        self.kubeconfig = cluster.user_kubeconfig(user)
-        self._cluster = cluster
-        self._user = user
-
-    def all_but(self, resource: str = "", verb: str = "") -> None:
-        """Grant everything in api.permissions but this."""
-        rules = [
-            {
-                "apiGroups": [each.group],
-                "resources": [each.resource],
-                "verbs": verbs,
-            }
-            for each in PERMISSIONS
-            if (verbs := [name for name in each.verbs if (each.resource, name) != (resource, verb)])
-        ]
-        rbac = "rbac.authorization.k8s.io"
-        metadata = {"name": self._user}
-        role = {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
-        binding: dict[str, Any] = {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": self._user},
-            "subjects": [{"kind": "User", "name": self._user, "apiGroup": rbac}],
-        }
-        Account.apply_to(self._cluster, role, binding)
 
 
 def test_a_permission_to_write_that_is_missing(

@@ -74,10 +74,15 @@ def test_no_wildcards_anywhere(helm: Helm, case: str) -> None:
         assert not [rule for rule in role["rules"] if "nonResourceURLs" in rule]
 
 
+LOOK = {("", resource, verb) for resource in ("pods", "pods/log", "services", "events") for verb in READ}
+"""What a service runs as, and what it says."""
+FORWARD = {("", "pods/portforward", "create")}
+
+
 def test_m1_full_access_may_do_everything(helm: Helm) -> None:
     role = the(helm.render(), "ClusterRole", "-full-access")
     everything = ours(*(kind.plural for kind in KINDS), verbs=WRITE)
-    assert set(grants(role)) == everything | ours("modelservices/scale", verbs=SCALE)
+    assert set(grants(role)) == everything | ours("modelservices/scale", verbs=SCALE) | LOOK | FORWARD
 
 
 def test_m1_common_operations_use_pools_and_models_but_never_change_them(helm: Helm) -> None:
@@ -87,6 +92,8 @@ def test_m1_common_operations_use_pools_and_models_but_never_change_them(helm: H
         | ours("modelservices/scale", verbs=SCALE)
         | ours("resourcepools", "models", verbs=READ)
         | {("", "serviceaccounts/token", "create")}
+        | LOOK
+        | FORWARD
     )
     (token,) = (rule for rule in role["rules"] if rule["resources"] == ["serviceaccounts/token"])
     assert token["resourceNames"] == ["default"]
@@ -95,7 +102,7 @@ def test_m1_common_operations_use_pools_and_models_but_never_change_them(helm: H
 def test_m1_viewers_only_read(helm: Helm) -> None:
     role = the(helm.render(), "ClusterRole", "-viewer")
     everything = ours(*(kind.plural for kind in KINDS), verbs=READ)
-    assert set(grants(role)) == everything | ours("modelservices/scale", verbs=("get",))
+    assert set(grants(role)) == everything | ours("modelservices/scale", verbs=("get",)) | LOOK
 
 
 @pytest.mark.parametrize(

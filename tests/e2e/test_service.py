@@ -10,7 +10,7 @@ from tests.cluster.waiting import wait_until
 from tests.e2e.conftest import GONE_SECONDS, LOADED_SECONDS, Account
 from tests.e2e.traffic import traffic
 from tests.forwarding import forwarded
-from tests.installation import install
+from tests.installation import DRAIN_SECONDS, install
 
 pytestmark = pytest.mark.e2e
 OPERATOR = "app.kubernetes.io/name=maas-operator"
@@ -152,3 +152,19 @@ def test_m12_a_service_that_cannot_start_is_failed_and_says_why(account: Account
         lambda: account.kubectl("describe", "msvc", "broken"),
     )
     account.delete("broken")
+
+
+def test_a_service_deleted_while_it_loads_frees_its_room_at_once(account: Account) -> None:
+    """vLLM ignores SIGTERM until it is ready: it would keep its accelerators for the whole grace period."""
+    account.apply("early")
+    wait_until(
+        lambda: any(
+            "running" in status.get("state", {})
+            for pod in account.pods("early")
+            for status in pod["status"].get("containerStatuses", ())
+        ),
+        LOADED_SECONDS,
+        "the engine to start",
+    )
+    account.kubectl("delete", "msvc", "early")
+    wait_until(lambda: not account.pods("early"), DRAIN_SECONDS / 2, "its pod to be gone")

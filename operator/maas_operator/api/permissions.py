@@ -18,7 +18,7 @@ class Permission:
     """Only in the operator's own namespace (a Role, no ClusterRole)."""
 
 
-_WATCH = ("list", "watch")
+_WATCH = ("get", "list", "watch")
 
 PERMISSIONS: tuple[Permission, ...] = (
     *(Permission(GROUP, kind.plural, _WATCH, f"seeing {kind.kind} objects") for kind in KINDS),
@@ -26,7 +26,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("apps", "deployments", (*_WATCH, "create", "patch", "delete"), "running the instances of services"),
     Permission("", "services", (*_WATCH, "create", "patch"), "giving each service an address"),
     Permission("policy", "poddisruptionbudgets", (*_WATCH, "create", "patch"), "draining nodes one instance at a time"),
-    Permission("", "configmaps", ("list", "create", "patch", "delete"), "giving chat templates to the engine"),
+    Permission("", "configmaps", ("get", "list", "create", "patch", "delete"), "giving chat templates to the engine"),
     Permission("", "pods", _WATCH, "telling why an instance does not run, and counting what nodes hold"),
     Permission("", "nodes", _WATCH, "counting the room in resource pools"),
     Permission("", "namespaces", _WATCH, "deciding which accounts may use a pool"),
