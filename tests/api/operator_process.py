@@ -1,7 +1,9 @@
 """The operator as a real process beside a real API server, and what tests look at."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +20,7 @@ from tests.cluster.waiting import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
 READY_SECONDS = 30.0
+PORTS = range(23_000, 32_000)
 STOP_SECONDS = 10.0
 """After SIGTERM the operator is gone within this time: kubelets kill no sooner than 30 s."""
 
@@ -101,9 +104,12 @@ def operator_process(cluster: Cluster, log: Path, *options: str, kubeconfig: Pat
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, from below those that outgoing connections take by themselves."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of {PORTS} is free")
 
 
 class Account:

@@ -1,7 +1,7 @@
 """kopf, set up to watch and do nothing else."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ IDLE_SECONDS = 0.05
 """How long kopf keeps an object's worker, and with it the object as it was read."""
 RETRY_SECONDS = (1, 2, 5, 10)
 """Waits between tries of a request of kopf's; the last one for ever."""
+END_SECONDS = 1.0
+"""What kopf's tasks may take to end before they are asked again."""
+END_TRIES = 10
 _KOPF = Path(kopf.__file__).parent
 
 Handle = Callable[[str | None, Manifest], None]
@@ -98,18 +101,19 @@ async def run(handlers: kopf.OperatorRegistry, started: Callable[[], None]) -> N
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """End kopf's tasks, and the watches that it leaves behind when one of them fails: they would wait for ever to log
+    in again. Asked more than once, since kopf now and then swallows a cancellation while it tidies up."""
+    for _ in range(END_TRIES):
+        left = {task for task in (*tasks, *filter(_of_kopf, asyncio.all_tasks())) if not task.done()}
+        if not left:
+            return
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await _end_orphans()
-
-
-async def _end_orphans() -> None:
-    """End the watches that kopf leaves behind when one of them fails: they would wait for ever to log in again."""
-    orphans = [task for task in asyncio.all_tasks() if _of_kopf(task)]
-    for task in orphans:
-        task.cancel()
-    await asyncio.gather(*orphans, return_exceptions=True)
+        await asyncio.wait(left, timeout=END_SECONDS)
 
 
 def _of_kopf(task: asyncio.Task[Any]) -> bool:
