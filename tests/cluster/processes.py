@@ -85,6 +85,7 @@ class Processes:
         except ClusterError:
             end(record.pid, signal.SIGKILL)
             wait_until(lambda: not record.running, END_SECONDS, f"{name} to end after SIGKILL")
+        wait_until(lambda: _threads(record.pid) <= 1, END_SECONDS, f"the threads of {name} to end: they hold its ports")
 
     def wait(self, name: str, ready: Callable[[], bool], limit: float) -> None:
         """Wait until the process is ready; a process that dies meanwhile fails at once, with its log's tail."""
@@ -157,3 +158,11 @@ def _command(entry: Path, executables: Sequence[str]) -> str:
         return (entry / "cmdline").read_bytes().decode(errors="replace") if executable in executables else ""
     except OSError:
         return ""
+
+
+def _threads(pid: int) -> int:
+    """How many threads a process has; a dead one's first stays until its parent asks, and holds nothing."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+    except OSError:
+        return 0
