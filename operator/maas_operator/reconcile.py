@@ -17,19 +17,30 @@ from maas_operator.api.decision import Decision
 from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE, NOTIFICATION_TOPIC, RESOURCE_POOL
 from maas_operator.api.seen import Manifest, Outcome, WriteFailure
 from maas_operator.api.settings import Settings
-from maas_operator.decide import decide_api_key, decide_model, decide_pool, decide_service, decide_topic, with_outcome
+from maas_operator.decide import (
+    decide_api_key,
+    decide_model,
+    decide_pool,
+    decide_service,
+    decide_topic,
+    with_learned,
+    with_outcome,
+)
 from maas_operator.watch.keys import Key
 from maas_operator.watch.store import Store
+from maas_operator.watch.versions import Version
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How a kind is decided: which part of the snapshot is the object itself, and the function that decides."""
+    """How a kind is decided: which part of the snapshot is the object itself, and the function that decides. `learn`,
+    for kinds whose carrying out teaches something: the snapshot with that in it."""
 
     subject: Callable[[Any], Manifest]
     decide: Callable[[Any, datetime], Decision]
+    learn: Callable[[Any, Mapping[str, Any]], Any] | None = None
 
 
 def rules(settings: Settings) -> Mapping[str, Rule]:
@@ -38,7 +49,7 @@ def rules(settings: Settings) -> Mapping[str, Rule]:
         MODEL_SERVICE.kind: Rule(lambda seen: seen.service, lambda seen, now: decide_service(seen, settings, now)),
         RESOURCE_POOL.kind: Rule(lambda seen: seen.pool, decide_pool),
         MODEL.kind: Rule(lambda seen: seen.model, decide_model),
-        API_KEY.kind: Rule(lambda seen: seen.key, decide_api_key),
+        API_KEY.kind: Rule(lambda seen: seen.key, lambda seen, now: decide_api_key(seen, settings, now), with_learned),
         NOTIFICATION_TOPIC.kind: Rule(lambda seen: seen.topic, decide_topic),
     }
 
@@ -85,26 +96,33 @@ class Reconciler:
         if seen is None:
             self._phases.forget(key)
             return None
-        subject = self._rules[key.kind].subject(seen)
+        rule, version = self._rules[key.kind], self._store.version(key)
+        subject = rule.subject(seen)
         if key.kind == MODEL_SERVICE.kind and "deletionTimestamp" in subject["metadata"]:
             return None
-        decision = self._rules[key.kind].decide(seen, datetime.now(UTC))
+        decision = rule.decide(seen, datetime.now(UTC))
         outcome = await self._executor.carry_out(decision)
-        await self._report(key, subject, decision, outcome)
+        if rule.learn and outcome.learned:
+            decision = rule.decide(rule.learn(seen, outcome.learned), datetime.now(UTC))
+        await self._report(key, subject, version, decision, outcome)
         if any(failure.retry for failure in outcome.failures):
             raise TryAgain
         return decision.look_again
 
-    async def _report(self, key: Key, subject: Manifest, decision: Decision, outcome: Outcome) -> None:
-        """The status, also when carrying out failed; and the events."""
+    async def _report(
+        self, key: Key, subject: Manifest, version: Version | None, decision: Decision, outcome: Outcome
+    ) -> None:
+        """The status, also when carrying out failed; and the events. What was learned is written only upon the state
+        of the object that was decided upon: another replica may have learned something else meanwhile."""
         for failure in outcome.failures:
             _tell(key, failure)
         status = with_outcome(decision, outcome, subject["metadata"].get("generation", 0), datetime.now(UTC))
         self._phases.note(key, status.get("phase"))
+        upon = str(version.resource_version) if version and outcome.learned else None
         if status != subject.get("status", {}):
             self._store.objects.expect_status(key, status)
             try:
-                await self._cluster.write_status(subject, status)
+                await self._cluster.write_status(subject, status, upon)
             except Gone:
                 return
             except Refused as refused:

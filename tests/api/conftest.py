@@ -76,7 +76,7 @@ def new_account() -> Iterator[Callable[[Cluster], Account]]:
 
     yield make
     for account in made:
-        for kind in ("msvc", "apikeys", "mtopic", "deployments", "services", "poddisruptionbudgets"):
+        for kind in ("msvc", "apikeys", "mtopic", "deployments", "services", "poddisruptionbudgets", "secrets"):
             account.cluster.kubectl("delete", kind, "--all", f"--namespace={account.name}", "--wait=false")
         account.cluster.kubectl("delete", f"maasmodel/{account.name}", f"rpool/{account.name}", "--wait=false")
 

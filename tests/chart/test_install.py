@@ -72,7 +72,9 @@ def test_applying_the_same_chart_twice_changes_nothing(releases: Releases) -> No
 
 def test_upgrade_with_other_values(releases: Releases) -> None:
     releases.install()
-    releases.upgrade("--set", "replicas=3,settings.drainSeconds=60,deletionProtection.enabled=false")
+    releases.upgrade(
+        "--set", "replicas=3,settings.drainSeconds=60,deletionProtection.enabled=false,secretsGuard.enabled=false"
+    )
     assert releases.get("deployment", "maas-maas-operator", "-n", "maas-system")["spec"]["replicas"] == 3
     assert "drainSeconds: 60" in str(
         releases.get("configmap", "maas-maas-operator-settings", "-n", "maas-system")["data"]

@@ -16,6 +16,7 @@ WRONG = {
     "image.digest=sha256:12": "at '/image/digest': 'sha256:12' does not match pattern",
     "image.pullPolicy=Sometimes": "value must be one of 'Always', 'IfNotPresent', 'Never'",
     "settings.drainSeconds=9": "at '/settings/drainSeconds': minimum: got 9, want 10",
+    "settings.keyDeliverySeconds=9": "at '/settings/keyDeliverySeconds': minimum: got 9, want 10",
     "settings.loadSeconds=29": "at '/settings/loadSeconds': minimum: got 29, want 30",
     "settings.drainSecond=60": "at '/settings': additional properties 'drainSecond' not allowed",
     "settings.accelerators.CPU.image=x": "at '/settings/accelerators': additional properties 'CPU' not allowed",

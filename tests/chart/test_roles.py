@@ -108,6 +108,10 @@ def test_m2_the_operator_may(installed: Releases, verb: str, resource: str, flag
     [
         ("get", "secrets"),
         ("list", "secrets"),
+        ("watch", "secrets"),
+        ("patch", "secrets"),
+        ("update", "secrets"),
+        ("deletecollection", "secrets"),
         ("delete", "pods"),
         ("create", "pods"),
         ("patch", "nodes"),

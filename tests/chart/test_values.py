@@ -75,6 +75,7 @@ def test_everything_on_sets_every_value_and_none_as_by_default() -> None:
         "crds.install",
         "roles.create",
         "deletionProtection.enabled",
+        "secretsGuard.enabled",
         "metrics.service.enabled",
         "networkPolicy.enabled",
         "podDisruptionBudget.enabled",

@@ -19,6 +19,7 @@ NUMBER = int(os.environ.get("MAAS_E2E_CLUSTER", "2"))
 LOADED_SECONDS = 240
 """A tiny model on two cores that do other things too."""
 GONE_SECONDS = 150
+KEY_DELIVERY_SECONDS = 30
 KEEP = bool(os.environ.get("MAAS_KEEP_CLUSTER"))
 """Set it to look at the cluster after the tests, and to run them again on it."""
 
@@ -31,7 +32,7 @@ def cluster() -> Iterator[Cluster]:
     try:
         cluster.up("node")
         load_images(cluster, ["operator", "engine-cpu", "model-tiny"])
-        install(cluster)
+        install(cluster, f"settings.keyDeliverySeconds={KEY_DELIVERY_SECONDS}")
         cluster.kubectl("apply", "-f", str(MANIFESTS / "tiny.yaml"))
         yield cluster
     finally:

@@ -1,5 +1,6 @@
 """What an application sees of the platform: one gateway, with real Envoy before real vLLM."""
 
+import base64
 import http.client
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.cluster.waiting import wait_until
-from tests.e2e.conftest import Account
+from tests.e2e.conftest import KEY_DELIVERY_SECONDS, Account
 from tests.installation import NAMESPACE
 from tests.keys import gateway_address, maas, new_key, used
 
@@ -199,6 +200,39 @@ def test_m22_a_deleted_key_is_refused_at_once_by_every_replica(cluster: Cluster,
         wait_until(partial(refused, replica), 5, "the key to be refused")
         status, body = replica.chat()
         assert (status, body["error_code"]) == (401, "ModelArts.81003")
+
+
+def delivered(account: Account, name: str) -> tuple[str, str]:
+    """A key that the operator makes, as its user gets it: the Secret's name, and the key."""
+    spec = {"tag": name, "description": "of a test", "delivery": "Secret"}
+    manifest = {"apiVersion": "maas-operator.io/v1alpha1", "kind": "ApiKey", "metadata": {"name": name}, "spec": spec}
+    account.kubectl("delete", "apikey", name, "--ignore-not-found")
+    account.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    account.kubectl("wait", f"apikey/{name}", "--for=condition=Delivered", f"--timeout={SETTLE_SECONDS}s")
+    secret = account.kubectl("get", "apikey", name, "-o", "jsonpath={.status.delivery.secretName}")
+    return secret, base64.b64decode(account.kubectl("get", "secret", secret, "-o", "jsonpath={.data.key}")).decode()
+
+
+def gone(account: Account, secret: str) -> bool:
+    return not account.kubectl("get", "secret", secret, "--ignore-not-found", "-o", "name")
+
+
+def test_m22_a_key_that_the_operator_makes_is_delivered_once_and_counts(account: Account, address: str) -> None:
+    secret, key = delivered(account, "delivered")
+    app = Application(address, key)
+    wait_until(partial(opened, app), SETTLE_SECONDS, "the key to count")
+    assert app.chat()[0] == http.client.OK
+    wait_until(partial(gone, account, secret), KEY_DELIVERY_SECONDS + SETTLE_SECONDS, "its Secret to be removed")
+    assert app.chat()[0] == http.client.OK, "the key goes on counting"
+
+
+def test_m22_a_deleted_key_takes_its_secret_along(account: Account, address: str) -> None:
+    secret, key = delivered(account, "short-lived")
+    app = Application(address, key)
+    wait_until(partial(opened, app), SETTLE_SECONDS, "the key to count")
+    account.kubectl("delete", "apikey", "short-lived")
+    wait_until(partial(refused, app), 5, "the key to be refused")
+    wait_until(partial(gone, account, secret), KEY_DELIVERY_SECONDS // 2, "its Secret to be collected")
 
 
 def test_an_agent_killed_in_the_middle_of_a_stream_does_not_cut_it(cluster: Cluster, app: Application) -> None:

@@ -7,8 +7,8 @@ import aiohttp
 
 from maas_operator import metrics
 from maas_operator.act.answers import ApiError, Gone, Outdated, Refused, judge, unanswered
-from maas_operator.act.http import APPLY, MERGE_PATCH, Http
-from maas_operator.act.paths import path_of, path_of_manifest, title
+from maas_operator.act.http import APPLY, JSON, MERGE_PATCH, Http
+from maas_operator.act.paths import path_of, path_of_all, path_of_manifest, title
 from maas_operator.api.conditions import Reason
 from maas_operator.api.decision import Apply, Remove
 from maas_operator.api.names import FIELD_MANAGER
@@ -47,20 +47,39 @@ class Cluster:
     async def remove(self, remove: Remove) -> None:
         """Delete an object, if it still is the one that was seen."""
         path = path_of(remove.kind, remove.namespace, remove.name)
-        body = {"preconditions": {"uid": remove.uid}, "propagationPolicy": "Background"}
+        body: Manifest = {"propagationPolicy": "Background"}
+        if remove.uid is not None:
+            body["preconditions"] = {"uid": remove.uid}
         try:
             await self._send(title(remove.kind, remove.namespace, remove.name), remove.namespace, "DELETE", path, body)
         except Gone:
             return
         metrics.WRITES.labels(remove.kind, "delete").inc()
 
-    async def write_status(self, subject: Manifest, status: Manifest) -> None:
-        """Make the status of an object this one, whole.
+    async def create(self, manifest: Manifest) -> str | None:
+        """Make an object, and never change one: returns its uid, or None where one of its name is there already.
+
+        The answer is not fed: of a Secret, nothing is to be kept.
+        """
+        kind, namespace = manifest["kind"], manifest["metadata"]["namespace"]
+        what = title(kind, namespace, manifest["metadata"]["name"])
+        path = path_of_all(kind, namespace)
+        try:
+            answer = await self._send(what, namespace, "POST", path, manifest, JSON, MANAGED)
+        except Outdated:
+            return None
+        metrics.WRITES.labels(kind, "create").inc()
+        return str(answer["metadata"]["uid"])
+
+    async def write_status(self, subject: Manifest, status: Manifest, version: str | None = None) -> None:
+        """Make the status of an object this one, whole. With a resourceVersion only if nobody has written since.
 
         By merge patch: an apply costs as much (0.9 ms here, 8 ms in the API server), and leaves in place what others
         wrote into the status. A patch that names what is to go leaves nothing that would be found different for ever.
         """
-        body = {"status": _difference(subject.get("status", {}), status)}
+        body: Manifest = {"status": _difference(subject.get("status", {}), status)}
+        if version is not None:
+            body["metadata"] = {"resourceVersion": version}
         self._feed(await self._write("PATCH", subject, body, MERGE_PATCH, MANAGED, "/status"))
 
     async def _replace_lists(self, body: Manifest) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from maas_operator.act import delivery
 from maas_operator.act.answers import Gone, Refused
 from maas_operator.act.cluster import Cluster
 from maas_operator.api.decision import Decision
@@ -38,6 +39,9 @@ class Executor:
                 async with self._free:
                     await self._cluster.remove(remove)
                 log.info("removed", child=remove.kind, child_name=remove.name)
+            if decision.delivery:
+                async with self._free:
+                    return Outcome(learned=await delivery.carry_out(decision.delivery, self._cluster))
         except Refused as refused:
             return Outcome((refused.failure,))
         except Gone:

@@ -8,6 +8,7 @@ _CHILDREN = {
     "ConfigMap": ("v1", "configmaps"),
     "Deployment": ("apps/v1", "deployments"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
+    "Secret": ("v1", "secrets"),
     "Service": ("v1", "services"),
 }
 _PLACES = _CHILDREN | {kind.kind: (API_VERSION, kind.plural) for kind in KINDS}
@@ -15,10 +16,15 @@ _PLACES = _CHILDREN | {kind.kind: (API_VERSION, kind.plural) for kind in KINDS}
 
 def path_of(kind: str, namespace: str, name: str) -> str:
     """The path of an object; `namespace` is empty for the cluster's own. Raises KeyError for a kind never written."""
+    return f"{path_of_all(kind, namespace)}/{name}"
+
+
+def path_of_all(kind: str, namespace: str) -> str:
+    """The path under which objects of a kind are made."""
     version, plural = _PLACES[kind]
     root = "/apis" if "/" in version else "/api"
     within = f"/namespaces/{namespace}" if namespace else ""
-    return f"{root}/{version}{within}/{plural}/{name}"
+    return f"{root}/{version}{within}/{plural}"
 
 
 def path_of_manifest(manifest: Manifest) -> str:

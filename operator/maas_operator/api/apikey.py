@@ -1,11 +1,11 @@
-"""ApiKey: the digest of a key with which an application calls."""
+"""ApiKey: a key with which an application calls, known by its digest."""
 
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from maas_operator.api.fields import ConditionList, LabelName, Part
+from maas_operator.api.fields import ConditionList, LabelName, Line, ObjectName, Part
 
 MAX_KEYS_PER_ACCOUNT = 30
 """Keys that an account (a namespace) may have (M22)."""
@@ -23,6 +23,12 @@ class KeyKind(StrEnum):
 
 RequestsPerMinute = Annotated[int, Field(ge=1, le=MAX_REQUESTS_PER_MINUTE)]
 TokensPerMinute = Annotated[int, Field(ge=1, le=MAX_TOKENS_PER_MINUTE)]
+
+
+class KeyDelivery(StrEnum):
+    """How a key that the operator makes gets to its user."""
+
+    SECRET = "Secret"  # noqa: S105 the name of a kind
 
 
 class KeyLimits(Part):
@@ -47,13 +53,16 @@ class KeyLimits(Part):
     )
 
 
+Sha256 = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
+
+
 def _immutable(what: str) -> dict[str, JsonValue]:
     message = f"{what} cannot be changed: delete the key and make another"
     return {"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": message}]}
 
 
 class ApiKeySpec(Part):
-    """A key. The key itself is never in the cluster: only its SHA-256 is."""
+    """A key. What stays in the cluster is its SHA-256; the key itself is there only while it is being delivered."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,7 +72,19 @@ class ApiKeySpec(Part):
                     "message": "the key's kind cannot be changed: delete the key and make another",
                     "fieldPath": ".kind",
                     "reason": "FieldValueInvalid",
-                }
+                },
+                {
+                    "rule": "has(self.sha256) != has(self.delivery)",
+                    "message": "say either sha256, of a key that you make (kubectl maas key create does), or delivery: "
+                    "Secret, for one that the operator makes",
+                    "reason": "FieldValueInvalid",
+                },
+                {
+                    "rule": "has(self.delivery) == has(oldSelf.delivery)",
+                    "message": "who makes the key cannot be changed: delete the key and make another",
+                    "fieldPath": ".delivery",
+                    "reason": "FieldValueInvalid",
+                },
             ]
         }
     )
@@ -76,9 +97,16 @@ class ApiKeySpec(Part):
         description="What the key is for, 1 to 100 characters. Immutable.",
         json_schema_extra=_immutable("the description"),
     )
-    sha256: Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")] = Field(
-        description='SHA-256 of the key, 64 lower-case hexadecimal digits: printf %s "$KEY" | sha256sum. Immutable.',
+    sha256: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 of a key that the user makes, 64 lower-case hexadecimal digits: "
+        'printf %s "$KEY" | sha256sum. Immutable.',
         json_schema_extra=_immutable("the key's digest"),
+    )
+    delivery: KeyDelivery | None = Field(
+        default=None,
+        description="Secret: the operator makes the key and delivers it once, in a Secret of the account's namespace "
+        "that it removes after a short time; status.delivery names it. Instead of sha256. Immutable.",
     )
     kind: KeyKind | None = Field(
         default=None,
@@ -100,10 +128,56 @@ class ApiKeySpec(Part):
     )
 
 
+Moment = Annotated[str, Field(max_length=64)]
+
+
+class DeliveryStatus(Part):
+    """How far the delivery of a key has come. Without a Secret's name: not delivered yet, or removed."""
+
+    attempt: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Attempts that were given up, for example since the operator was killed in the middle: the keys "
+        "that they made never counted.",
+    )
+    secret_name: ObjectName | None = Field(
+        default=None, description="The Secret, of the account's namespace, whose data.key is the key."
+    )
+    secret_uid: Line | None = Field(
+        default=None, alias="secretUID", description="The Secret's metadata.uid: only this one is removed."
+    )
+    remove_at: Moment | None = Field(
+        default=None,
+        description="When the Secret is removed (RFC 3339).",
+        json_schema_extra={"format": "date-time"},
+    )
+    removed_at: Moment | None = Field(
+        default=None,
+        description="When the Secret was removed (RFC 3339).",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
 class ApiKeyStatus(Part):
-    """Whether the key counts."""
+    """Whether the key counts, and how it was delivered."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(oldSelf.sha256) || (has(self.sha256) && self.sha256 == oldSelf.sha256)",
+                    "message": "a key is delivered once: its digest never changes",
+                    "fieldPath": ".sha256",
+                    "reason": "FieldValueInvalid",
+                }
+            ]
+        }
+    )
 
     observed_generation: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="The metadata.generation that this status speaks of."
     )
+    sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of the key that the operator made and delivered. Once set, for good."
+    )
+    delivery: DeliveryStatus | None = Field(default=None, description="Of a key that the operator makes.")
     conditions: ConditionList = Field(default=[])

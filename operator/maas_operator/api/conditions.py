@@ -14,6 +14,8 @@ class ConditionType(StrEnum):
     """Every instance has a node."""
     AVAILABLE = "Available"
     """At least one instance answers."""
+    DELIVERED = "Delivered"
+    """The key that the operator made is in a Secret, or was until the Secret was removed."""
     UPDATED = "Updated"
     """Every instance runs what the spec (and this operator) would start now."""
     READY = "Ready"
@@ -61,6 +63,10 @@ class Reason(StrEnum):
     RENDERED_BY_EARLIER_VERSION = "RenderedByEarlierVersion"
     REMOVING = "RemovingInstances"
     NOT_ACCEPTED = "NotAccepted"
+    # Delivered
+    DELIVERING = "Delivering"
+    DELIVERED = "Delivered"
+    WITHDRAWN = "SecretRemoved"
     # pools
     NODES_FOUND = "NodesFound"
     NO_NODES = "NoNodes"

@@ -24,7 +24,31 @@ class Remove:
     kind: str
     namespace: str
     name: str
-    uid: str
+    uid: str | None
+    """None: whatever has the name, which nobody else would choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Make a key, and a Secret that holds it. The key is made where this is carried out: no decision ever holds one."""
+
+    secret: Manifest
+    """The Secret, but for its data."""
+    leftover: Remove | None
+    """The Secret of the attempt before, which has to be gone first."""
+    delivered: Manifest
+    """What to put into the status if the Secret could be made, beside the key's digest and the Secret's uid."""
+    taken: Manifest
+    """What to put into the status if one of its name was there already: a further attempt has to follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Remove the Secret that delivered a key."""
+
+    secret: Remove
+    withdrawn: Manifest
+    """What to put into the status then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +72,7 @@ class Decision:
     apply: tuple[Apply, ...] = ()
     """In order: an object stands after those it needs."""
     remove: tuple[Remove, ...] = ()
+    delivery: Deliver | Withdraw | None = None
     events: tuple[Event, ...] = ()
     look_again: float | None = None
     """Seconds until it is worth looking again although nothing was seen to change."""

@@ -119,13 +119,15 @@ API_KEY = Kind(
     short=("mkey",),
     namespaced=True,
     description="An ApiKey lets an application call the services of its account. It holds the key's SHA-256, never "
-    "the key.",
+    "the key, which the user makes, or the operator, who delivers it once.",
     spec=ApiKeySpec,
     status=ApiKeyStatus,
     columns=(
         Column("Tag", ".spec.tag"),
         Column("Description", ".spec.description"),
         _ACCEPTED,
+        Column("Delivery", '.status.conditions[?(@.type=="Delivered")].reason'),
+        Column("Secret", ".status.delivery.secretName"),
         Column("Message", '.status.conditions[?(@.type=="Accepted")].message', wide=True),
         _AGE,
     ),

@@ -17,6 +17,9 @@ LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 LABEL_TEMPLATE = f"{GROUP}/template"
 """On every pod: a digest of the pod template that the operator applied, which tells old instances from new ones."""
 
+LABEL_API_KEY = f"{GROUP}/api-key"
+"""On the Secret that delivers a key: the ApiKey's name."""
+
 ANNOTATION_QPS = f"{GROUP}/qps"
 """On the Service: the requests a second that the ModelService asked for."""
 ANNOTATION_TEMPLATE_INPUTS = f"{GROUP}/template-inputs"
@@ -33,6 +36,14 @@ ANNOTATION_FROZEN = f"{GROUP}/frozen"
 """On a Namespace, set by the platform's team: "*" freezes the account (its keys and its services), a list of
 ModelServices' names separated by commas freezes those. On the Namespace since an account's own members cannot change
 that, so that no further permission or policy has to guard it."""
+
+ANNOTATION_REMOVE_AT = f"{GROUP}/remove-at"
+"""On the Secret that delivers a key: when the operator removes it."""
+
+KEY_SECRET_TYPE = f"{GROUP}/api-key"
+"""Type of the Secrets that deliver keys: the operator touches no other, and the chart's policy holds it to that."""
+KEY_DATA = "key"
+"""Under which name of its data such a Secret has the key."""
 
 PORT_NAME = "http"
 PORT = 8000

@@ -27,6 +27,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("", "services", (*_WATCH, "create", "patch"), "giving each service an address"),
     Permission("policy", "poddisruptionbudgets", (*_WATCH, "create", "patch"), "draining nodes one instance at a time"),
     Permission("", "configmaps", ("get", "list", "create", "patch", "delete"), "giving chat templates to the engine"),
+    Permission("", "secrets", ("create", "delete"), "delivering keys that the operator makes"),
     Permission("", "pods", _WATCH, "telling why an instance does not run, and counting what nodes hold"),
     Permission("", "nodes", _WATCH, "counting the room in resource pools"),
     Permission("", "namespaces", _WATCH, "deciding which accounts may use a pool"),

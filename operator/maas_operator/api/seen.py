@@ -137,3 +137,5 @@ class Outcome:
     """How carrying out a decision went."""
 
     failures: tuple[WriteFailure, ...] = field(default=())
+    learned: Mapping[str, Any] = field(default_factory=dict)
+    """Parts of the object's status that only carrying it out could tell. Once they are written they are facts."""

@@ -35,6 +35,12 @@ class Settings(Part):
     load_seconds: int = Field(
         default=3600, ge=30, le=86400, description="Seconds that an instance may take to load before it is restarted."
     )
+    key_delivery_seconds: int = Field(
+        default=600,
+        ge=10,
+        le=86400,
+        description="Seconds after which the Secret that delivered a key is removed.",
+    )
 
 
 def parse(text: str) -> Settings:

@@ -11,6 +11,7 @@ from maas_operator.cli import making, tables
 from maas_operator.cli.cluster import Cluster
 from maas_operator.cli.errors import CliError
 from maas_operator.cli.options import on_a_cluster, shown_in_a_form
+from maas_operator.keymaking import new_key
 
 COLUMNS = ("tag", "description", "kind", "services", "limits", "expires", "accepted", "created")
 
@@ -43,7 +44,7 @@ def create(
 
     The key goes to the standard output, all else to the standard error: KEY=$(kubectl maas key create ci ...).
     """
-    secret = making.new_key()
+    secret = new_key()
     names = tuple(name.strip() for name in services.split(",") if name.strip())
     now = datetime.now(UTC)
     spec = making.spec_of(secret, tag, description, kind, names, making.limits_of(limits), expires, now)

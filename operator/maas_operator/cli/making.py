@@ -1,8 +1,7 @@
-"""Making a key: its text, its name, and the ApiKey that holds its digest."""
+"""Making an ApiKey: its name, and the spec that holds its key's digest."""
 
 import hashlib
 import re
-import secrets
 from datetime import datetime
 from typing import Any
 
@@ -12,18 +11,11 @@ from maas_operator.api.apikey import ApiKeySpec, KeyKind, KeyLimits
 from maas_operator.api.names import API_VERSION
 from maas_operator.cli.errors import CliError
 from maas_operator.cli.moments import after, written
+from maas_operator.keymaking import digest_of
 
-PREFIX = "sk-maas-"
-"""Scanners for leaked secrets know `sk-`; the rest says whose it is."""
-BYTES = 32
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 LIMITS = {field.alias: name for name, field in KeyLimits.model_fields.items()}
 """What --limits takes: requestsPerMinute and so on."""
-
-
-def new_key() -> str:
-    """A key of 256 random bits."""
-    return PREFIX + secrets.token_urlsafe(BYTES)
 
 
 def name_of(tag: str) -> str:
@@ -48,7 +40,7 @@ def spec_of(
     fields: dict[str, Any] = {
         "tag": tag,
         "description": description,
-        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "sha256": digest_of(key),
     }
     if kind:
         fields["kind"] = KeyKind(kind)

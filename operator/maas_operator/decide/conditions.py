@@ -26,10 +26,14 @@ ONLY_WHEN_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 """Conditions that are left out while they are not True (kstatus calls them abnormal-true)."""
 
 
+def moment(time: datetime) -> str:
+    """A time as Kubernetes writes it: RFC 3339, whole seconds, UTC."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def written(verdicts: Verdicts, before: Iterable[Manifest], generation: int, now: datetime) -> list[Manifest]:
     """The verdicts as conditions, in the order of ConditionType."""
     earlier = {condition.get("type"): condition for condition in before}
-    moment = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = []
     for kind in ConditionType:
         verdict = verdicts.get(kind)
@@ -42,7 +46,7 @@ def written(verdicts: Verdicts, before: Iterable[Manifest], generation: int, now
                 "type": str(kind),
                 "status": status,
                 "observedGeneration": generation,
-                "lastTransitionTime": _since(last, status) or moment,
+                "lastTransitionTime": _since(last, status) or moment(now),
                 "reason": str(verdict.reason),
                 "message": verdict.message[:MESSAGE_LENGTH],
             }

@@ -2,7 +2,6 @@
 
 from maas_operator.api import names
 from maas_operator.api.fields import digest
-from maas_operator.api.kinds import MODEL_SERVICE
 from maas_operator.api.seen import Manifest
 
 MAX_LABEL = 63
@@ -29,11 +28,11 @@ def label_value(name: str) -> str:
     return name if len(name) <= MAX_LABEL else f"{name[:46]}-{digest(name)}"
 
 
-def owner(name: str, uid: str) -> Manifest:
-    """The owner reference of a service's children."""
+def owner(kind: str, name: str, uid: str) -> Manifest:
+    """The owner reference of what belongs to an object of one of the five kinds."""
     return {
         "apiVersion": names.API_VERSION,
-        "kind": MODEL_SERVICE.kind,
+        "kind": kind,
         "name": name,
         "uid": uid,
         "controller": True,

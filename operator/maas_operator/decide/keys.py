@@ -1,26 +1,73 @@
 """Whether an ApiKey counts (M22): at most 30 an account, tags unique. The older key wins."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from maas_operator.api.apikey import MAX_KEYS_PER_ACCOUNT
-from maas_operator.api.conditions import Reason
+from maas_operator.api.conditions import ConditionType, Reason
 from maas_operator.api.decision import Decision
 from maas_operator.api.keys import tag_taken, too_many_keys
 from maas_operator.api.seen import ApiKeySeen, Manifest
+from maas_operator.api.settings import Settings
 from maas_operator.decide import conditions
-from maas_operator.decide.conditions import Verdict
+from maas_operator.decide.conditions import Verdict, Verdicts
+from maas_operator.decide.delivery import Course, course
+
+FACTS = ("sha256", "delivery")
+"""Of the status: what carrying out has brought, kept as it is."""
 
 
-def decide_api_key(seen: ApiKeySeen, now: datetime) -> Decision:
-    """Accept the key, or say which other key stands in its way."""
-    before = tuple(seen.key.get("status", {}).get("conditions", ()))
+def decide_api_key(seen: ApiKeySeen, settings: Settings, now: datetime) -> Decision:
+    """Accept the key, or say which other key stands in its way; and deliver it, where the operator makes it."""
+    stands = seen.key.get("status", {})
+    before = tuple(stands.get("conditions", ()))
     generation = seen.key["metadata"].get("generation", 0)
-    verdicts = conditions.simple(_verdict(seen))
+    accepted = _verdict(seen)
+    verdicts = conditions.simple(accepted)
+    way = _course(seen, accepted, settings, now)
+    if way:
+        verdicts |= _delivery(accepted, way.verdict)
     status = {
         "observedGeneration": generation,
+        **({fact: stands[fact] for fact in FACTS if fact in stands} if way else {}),
         "conditions": conditions.written(verdicts, before, generation, now),
     }
-    return Decision(status=status, before=before)
+    return Decision(
+        status=status,
+        before=before,
+        delivery=way.delivery if way else None,
+        look_again=way.look_again if way else None,
+    )
+
+
+def with_learned(seen: ApiKeySeen, learned: Mapping[str, Any]) -> ApiKeySeen:
+    """What was seen, and what carrying out has told since."""
+    return replace(seen, key=seen.key | {"status": seen.key.get("status", {}) | learned})
+
+
+def _course(seen: ApiKeySeen, accepted: Verdict, settings: Settings, now: datetime) -> Course | None:
+    """How the delivery goes on; None for a key that its user has made."""
+    if "delivery" not in seen.key["spec"]:
+        return None
+    if "sha256" not in seen.key.get("status", {}):
+        if not accepted.status:
+            return Course(Verdict(False, Reason.NOT_ACCEPTED, "no key is made before the ApiKey is accepted"))
+        if _leaving(seen.key):
+            return Course(Verdict(False, Reason.DELIVERING, "no key is made: the ApiKey is being deleted"))
+    return course(seen.key, settings, now)
+
+
+def _delivery(accepted: Verdict, delivered: Verdict) -> Verdicts:
+    """The conditions that a delivery adds: an accepted key is not ready before its user can have it."""
+    if not accepted.status or delivered.status:
+        return {ConditionType.DELIVERED: delivered}
+    return {
+        ConditionType.DELIVERED: delivered,
+        ConditionType.READY: delivered,
+        ConditionType.RECONCILING: Verdict(True, delivered.reason, delivered.message),
+    }
 
 
 def _verdict(seen: ApiKeySeen) -> Verdict:

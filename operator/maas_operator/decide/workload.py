@@ -13,6 +13,7 @@ import yaml
 
 from maas_operator.api import names
 from maas_operator.api.fields import digest
+from maas_operator.api.kinds import MODEL_SERVICE
 from maas_operator.api.seen import Manifest
 from maas_operator.api.settings import AcceleratorSettings, Settings
 from maas_operator.decide.acceptance import Plan
@@ -108,7 +109,7 @@ def _render(
 ) -> tuple[list[Manifest], Manifest]:
     facts = {
         "service": {"name": name, "namespace": namespace},
-        "owner": owner(name, uid),
+        "owner": owner(MODEL_SERVICE.kind, name, uid),
         "selector": selector(name),
         "labels": labels(name),
         "port": names.PORT,

@@ -64,7 +64,7 @@ def gather(
     endpoints = _endpoints(slices)
     frozen = {each["metadata"]["name"]: _frozen(each) for each in namespaces}
     found, unreadable = _readable(services, lambda each: _service(each, endpoints, frozen))
-    counting = (each for each in keys if _counts(each) and not _expired(each, now))
+    counting = (each for each in keys if _counts(each) and _digest(each) and not _expired(each, now))
     known, unreadable_keys = _readable(counting, lambda each: _key(each, (read or fresh).key(each), frozen, used or {}))
     return Facts(
         services=found,
@@ -134,7 +134,7 @@ def _key(manifest: Manifest, spec: ApiKeySpec, frozen: Mapping[str, frozenset[st
         account=account,
         name=name,
         uid=metadata["uid"],
-        sha256=spec.sha256,
+        sha256=_digest(manifest),
         client_credentials=spec.kind == KeyKind.CLIENT_CREDENTIALS,
         limits=Limits(limits.requests_per_minute, limits.tokens_per_minute) if limits else Limits(),
         services=tuple(spec.services),
@@ -149,6 +149,11 @@ def _counts(key: Manifest) -> bool:
         return False
     conditions = key.get("status", {}).get("conditions", ())
     return any(each["type"] == ConditionType.ACCEPTED and each["status"] == "True" for each in conditions)
+
+
+def _digest(key: Manifest) -> str:
+    """SHA-256 of the key that the user made, or the operator; empty before it has."""
+    return str(key["spec"].get("sha256") or key.get("status", {}).get("sha256", ""))
 
 
 def _end(key: Manifest) -> datetime | None:

@@ -72,10 +72,11 @@ def _service(raw: Manifest) -> Manifest:
 
 
 def _key(raw: Manifest) -> Manifest:
-    conditions = raw.get("status", {}).get("conditions", ())
+    status = raw.get("status", {})
+    conditions = status.get("conditions", ())
     accepted = [_part(each, ("type", "status")) for each in conditions if each["type"] == ConditionType.ACCEPTED]
     trimmed = _object(raw, "uid", "creationTimestamp", "deletionTimestamp")
-    return trimmed | {"spec": raw["spec"], "status": {"conditions": accepted}}
+    return trimmed | {"spec": raw["spec"], "status": {"conditions": accepted, **_part(status, ("sha256",))}}
 
 
 def _slice(raw: Manifest) -> Manifest:

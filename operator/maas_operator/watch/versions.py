@@ -54,6 +54,10 @@ class Versions(ABC):
         del self._versions[key]
         return self._forget(key)
 
+    def version(self, key: Key) -> Version | None:
+        """Which state of an object was seen last."""
+        return self._versions.get(key)
+
     def versions(self, kind: str) -> dict[Key, Version]:
         """What is kept of a kind. Walks over everything."""
         return {key: version for key, version in self._versions.items() if key.kind == kind}

@@ -1,6 +1,7 @@
 """M22: at most 30 keys an account, tags unique, the older key wins."""
 
 from maas_operator.api.seen import ApiKeySeen, Manifest
+from maas_operator.api.settings import Settings
 from maas_operator.decide import decide_api_key
 from tests.unit.decide.facts import EARLIER, NOW
 
@@ -21,7 +22,7 @@ def key(name: str, tag: str | None = None, minute: int = 0, **metadata: str) -> 
 
 
 def verdict(asked: Manifest, *account: Manifest) -> tuple[str, str, str]:
-    status = decide_api_key(ApiKeySeen(asked, [asked, *account]), NOW).status
+    status = decide_api_key(ApiKeySeen(asked, [asked, *account]), Settings(), NOW).status
     accepted = next(each for each in status["conditions"] if each["type"] == "Accepted")
     ready = next(each for each in status["conditions"] if each["type"] == "Ready")
     assert ready["status"] == accepted["status"]
@@ -70,6 +71,6 @@ def test_m22_a_key_that_is_being_deleted_counts_no_longer() -> None:
 
 def test_its_status_moves_only_when_the_verdict_does() -> None:
     asked = key("a")
-    first = decide_api_key(ApiKeySeen(asked, [asked]), EARLIER)
+    first = decide_api_key(ApiKeySeen(asked, [asked]), Settings(), EARLIER)
     seen = ApiKeySeen(asked | {"status": first.status}, [asked])
-    assert decide_api_key(seen, NOW).status == first.status
+    assert decide_api_key(seen, Settings(), NOW).status == first.status
