@@ -43,3 +43,23 @@ def test_m22_a_key_whose_end_cannot_be_read_is_left_out_and_stops_no_other() -> 
     assert [key.name for key in facts.keys] == ["good"]
     assert "leap" in facts.unreadable[0]
     assert next_expiry(keys, NOW) == datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def test_m22_a_key_that_the_operator_makes_counts_once_its_digest_is_in_the_status() -> None:
+    seen = Seen()
+    made = api_key("made", 1, delivery="Secret")
+    del made["spec"]["sha256"]
+    assert seen.put(made)
+    assert known(seen, Read()) == []
+    delivered = made | {"metadata": made["metadata"] | {"resourceVersion": "2"}}
+    delivered["status"] = made["status"] | {"sha256": "1" * 64, "delivery": {"secretName": "not-kept"}}
+    assert seen.put(delivered)
+    (key,) = gather((), seen.of(API_KEY.kind), (), (), NOW).keys
+    assert key.sha256 == "1" * 64
+
+
+def test_m22_the_digest_of_a_key_that_the_user_made_is_that_of_the_spec() -> None:
+    own = api_key("own", 1)
+    own["status"]["sha256"] = "1" * 64
+    (key,) = gather((), [own], (), (), NOW).keys
+    assert key.sha256 == "0" * 64
