@@ -28,6 +28,8 @@ class Backend:
         self.silence = 0.0
         """Seconds before an answer."""
         self.failing = False
+        self.raw: tuple[str, bytes] | None = None
+        """Content type and body of an answer that is not as an engine's."""
         self.port = 0
         self._runner: web.AppRunner | None = None
 
@@ -69,6 +71,9 @@ class Backend:
             return web.json_response(MISSING_MESSAGES, status=400)
         if body.get("stream"):
             return await self._stream(request, body, model)
+        if self.raw:
+            kind, raw = self.raw
+            return web.Response(body=raw, headers={"Content-Type": kind} if kind else {})
         words = body.get("max_tokens") or 3
         self.tokens += PROMPT_TOKENS + words
         return web.json_response(self._whole(model, words))

@@ -1,10 +1,12 @@
-"""One Envoy and two canned engines for all tests that only ask."""
+"""One Envoy and two canned engines for all tests that only ask; another Envoy that asks content control."""
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from tests.gateway.backend import Backend
+from tests.gateway.control import Control, controlled
 from tests.gateway.gateway import Gateway
 from tests.gateway.scene import SERVED, names, scene
 
@@ -25,3 +27,17 @@ async def thinker() -> AsyncIterator[Backend]:
 async def gateway(engine: Backend, thinker: Backend) -> AsyncIterator[Gateway]:
     async with Gateway(scene(engine, thinker)) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def asking(engine: Backend) -> AsyncIterator[tuple[Gateway, Control]]:
+    async with controlled(engine, timeout_seconds=60) as made:
+        yield made
+
+
+@pytest.fixture
+def both(asking: tuple[Gateway, Control]) -> tuple[Gateway, Control]:
+    """A gateway that asks, and whom it asks: it allows all until told otherwise."""
+    gateway, control = asking
+    control.forget()
+    return gateway, control

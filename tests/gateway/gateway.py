@@ -68,7 +68,8 @@ class Gateway:
             self.process.wait()
         said = self.said()
         shutil.rmtree(self.folder)
-        assert "script log" not in said, said[-3000:]
+        failed = [line for line in said.splitlines() if "script log" in line and "content control gave" not in line]
+        assert not failed, said[-3000:]
 
     def start(self) -> None:
         folder = str(self.files.folder)

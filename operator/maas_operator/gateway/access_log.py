@@ -63,6 +63,10 @@ class Line(BaseModel):
     out, RL limited, UAEX refused. Empty: none."""
     details: str = ""
     """Why Envoy answered as it did (%RESPONSE_CODE_DETAILS%): via_upstream, local_rate_limited and so on."""
+    input_control: str = ""
+    """What content control said of the request: allowed, refused, failed (no verdict). Empty: it was not asked."""
+    output_control: str = ""
+    """The same of the answer."""
     upstream: str | None = None
     """ADDRESS:PORT of the instance that answered."""
 
@@ -101,3 +105,8 @@ FORMAT: dict[str, str] = {
     "upstream": "%UPSTREAM_HOST%",
 }
 """Field of a line -> Envoy's command."""
+CONTROL_FORMAT: dict[str, str] = {
+    "input_control": "%DYNAMIC_METADATA(maas.control:input)%",
+    "output_control": "%DYNAMIC_METADATA(maas.control:output)%",
+}
+"""Further fields where there is content control."""

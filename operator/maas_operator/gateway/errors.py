@@ -50,6 +50,16 @@ def address_requests(limit: int) -> Error:
     return _throttled("ip", str(limit), "minute")
 
 
+def content(stage: str) -> Error:
+    """Content control refuses the input or the output. What it gives for a reason follows."""
+    return Error(403, "ModelArts.81011", f"The {stage} is refused by content control")
+
+
+def no_verdict(stage: str) -> Error:
+    """Content control did not say whether the input or the output may pass."""
+    return Error(403, "ModelArts.81011", f"The {stage} is refused: content control gave no verdict")
+
+
 def _throttled(policy: str, limit: str, unit: str) -> Error:
     message = f"The throttling threshold has been reached: policy {policy} over ratelimit,limit:{limit},time:1 {unit}"
     return Error(429, "APIG.0308", message)

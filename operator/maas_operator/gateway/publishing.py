@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from maas_operator.gateway.counters import count
 from maas_operator.gateway.envoy import render, render_start
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
@@ -72,6 +73,7 @@ class Publisher:
             now = time.monotonic()
             for line in lines:
                 self._minutes.charge(line, now)
+                count(line)
             over = self._minutes.over(now)
             if over != self.facts.over_limit:
                 self.facts = replace(self.facts, over_limit=over)

@@ -1,10 +1,10 @@
 """What an administrator sets for the gateway, from the chart's values."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 import yaml
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from maas_operator.api.fields import Part
@@ -40,6 +40,52 @@ class SigningKey(Part):
     secret: Annotated[str, Field(min_length=32, max_length=256)] = Field(
         description="Random text, 32 characters or more.", repr=False
     )
+
+
+class OnFailure(StrEnum):
+    """What becomes of a request or an answer on which the endpoint gives no verdict."""
+
+    REFUSE = "Refuse"
+    ALLOW = "Allow"
+
+
+class ContentControl(Part):
+    """An endpoint of the user's that says what may pass (81011)."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    url: Annotated[
+        str,
+        Field(
+            max_length=2048,
+            pattern=r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/%?&=+-]*)?$",
+        ),
+    ] = Field(description="Where it is asked: http:// or https://, without a password.")
+    timeout_seconds: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=5, description="Seconds that it may take for a verdict."
+    )
+    on_failure: OnFailure = Field(
+        default=OnFailure.REFUSE,
+        description="Refuse or Allow what it gives no verdict on: it is down, too slow, or answers something else.",
+    )
+    input: bool = Field(default=True, description="Whether it is asked before a request goes to an instance.")
+    output: bool = Field(
+        default=True, description="Whether it is asked before an answer that is not streamed goes to the client."
+    )
+    token_file: Annotated[str, Field(max_length=4096, pattern=r"^/[A-Za-z0-9._/-]+$")] | None = Field(
+        default=None, description="File with the bearer token that it wants, as a Secret is mounted; read on change."
+    )
+    ca_bundle: Annotated[str, Field(max_length=262144)] = Field(
+        default="",
+        description="Certificates (PEM) of the authorities that its certificate is believed from. Left empty: those of "
+        "Envoy's image.",
+    )
+
+    @model_validator(mode="after")
+    def _asked_at_all(self) -> Self:
+        if not (self.input or self.output):
+            raise ValueError("neither input nor output is to be asked about: leave contentControl out instead")
+        return self
 
 
 class GatewaySettings(Part):
@@ -94,6 +140,9 @@ class GatewaySettings(Part):
     )
     token_seconds: Annotated[int, Field(ge=60, le=86400)] = Field(
         default=3600, description="Seconds that a token of /oauth2/token is valid."
+    )
+    content_control: ContentControl | None = Field(
+        default=None, description="Who is asked what may pass. Left out: nobody."
     )
 
 

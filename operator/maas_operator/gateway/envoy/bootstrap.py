@@ -2,6 +2,7 @@
 
 import json
 
+from maas_operator.gateway.envoy import control
 from maas_operator.gateway.envoy.clusters import assignment
 from maas_operator.gateway.envoy.names import AGENT, CLUSTERS, GATEWAY, LISTENERS, LOOPBACK, REPLICAS
 from maas_operator.gateway.envoy.proto import Config, extension, file_source
@@ -10,6 +11,9 @@ from maas_operator.gateway.settings import GatewaySettings
 
 def bootstrap(settings: GatewaySettings, folder: str) -> str:
     """The bootstrap. Envoy also needs --service-node and --service-cluster."""
+    clusters = [_agent(settings), _replicas(folder)]
+    if settings.content_control:
+        clusters.append(control.cluster(settings.content_control))
     config = {
         "admin": {"address": {"socket_address": {"address": LOOPBACK, "port_value": settings.admin_port}}},
         "dynamic_resources": {
@@ -17,7 +21,7 @@ def bootstrap(settings: GatewaySettings, folder: str) -> str:
             "cds_config": file_source(folder, CLUSTERS),
         },
         "cluster_manager": {"local_cluster_name": GATEWAY},
-        "static_resources": {"clusters": [_agent(settings), _replicas(folder)]},
+        "static_resources": {"clusters": clusters},
         "overload_manager": _overload(settings),
     }
     return json.dumps(config, indent=1, sort_keys=True) + "\n"

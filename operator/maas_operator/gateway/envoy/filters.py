@@ -4,7 +4,7 @@ first."""
 from importlib.resources import files
 from json import dumps
 
-from maas_operator.gateway.envoy import names
+from maas_operator.gateway.envoy import control, names
 from maas_operator.gateway.envoy.limits import address_requests
 from maas_operator.gateway.envoy.proto import Config, extension, file_source, typed
 from maas_operator.gateway.facts import Facts
@@ -36,11 +36,14 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
     if settings.signing_keys:
         # tokens of clients with credentials: signature and expiry; they say which key to look up
         chain.append(_tokens(settings))
+    # the key is known
+    chain.append(_discovered("keys", names.KEYS, f"{_HTTP}.api_key_auth.v3.ApiKeyAuth", folder))
+    if settings.content_control and settings.content_control.output:
+        # an answer may pass: as it goes to the client, and after its tokens were counted
+        chain.append(control.output_filter(settings.content_control))
     chain += [
-        # the key is known
-        _discovered("keys", names.KEYS, f"{_HTTP}.api_key_auth.v3.ApiKeyAuth", folder),
         # model, stream and usage from the body, tokens from the answer
-        _body(),
+        _body(settings),
         # which service; usage on every stream, and off again; reasoning under both its names
         _lua("body", _flag("EVERY_CHUNK", settings.usage_on_streams == StreamUsage.EVERY_CHUNK) + script("body.lua")),
         # frozen, quota used up, services that the key is not for, tokens a minute
@@ -49,6 +52,11 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
         _discovered("key-requests", names.KEY_REQUESTS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
         _discovered("service-requests", names.SERVICE_REQUESTS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
         _discovered("service-qps", names.SERVICE_QPS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
+    ]
+    if settings.content_control:
+        # a request may pass: after all that costs less to ask
+        chain.append(control.input_filter(settings.content_control))
+    chain += [
         # tokens from a stream, before the usage that nobody asked for is taken off
         _stream(),
         extension("router", f"{_HTTP}.router.v3.Router", suppress_envoy_headers=True),
@@ -94,7 +102,7 @@ def _tokens(settings: GatewaySettings) -> Config:
     )
 
 
-def _body() -> Config:
+def _body(settings: GatewaySettings) -> Config:
     broken = {"metadata_namespace": "maas.request", "key": "malformed", "value": True}
     rules = [
         {
@@ -109,13 +117,16 @@ def _body() -> Config:
             ["stream_options", "continuous_usage_stats"],
         )
     ]
-    usage = [
+    usage: list[Config] = [
         {
             "selectors": [{"key": "usage"}, {"key": key}],
             "on_present": {"metadata_namespace": "maas.usage", "key": key, "type": "NUMBER"},
         }
         for key in USAGE
     ]
+    if settings.content_control:
+        for rule in usage:
+            rule["on_error"] = {"metadata_namespace": "maas.answer", "key": "malformed", "value": True}
     return extension(
         "body",
         f"{_HTTP}.json_to_metadata.v3.JsonToMetadata",

@@ -1,6 +1,6 @@
 """The listener: who may connect, how long a request may take to arrive, and what is written down of it."""
 
-from maas_operator.gateway.access_log import FORMAT
+from maas_operator.gateway.access_log import CONTROL_FORMAT, FORMAT
 from maas_operator.gateway.envoy.filters import filters
 from maas_operator.gateway.envoy.names import CERTIFICATE, LOOPBACK, ROUTES
 from maas_operator.gateway.envoy.proto import Config, discovery_text, extension, file_source, seconds, typed
@@ -55,7 +55,7 @@ def _http(settings: GatewaySettings, folder: str, log: str) -> Config:
         rds={"config_source": file_source(folder, ROUTES), "route_config_name": NAME_OF_ROUTES},
         http_filters=filters(settings, folder),
         local_reply_config=replies(settings),
-        access_log=[_log(log)],
+        access_log=[_log(settings, log)],
         # the client's address
         use_remote_address=True,
         xff_num_trusted_hops=settings.trusted_proxies,
@@ -92,14 +92,15 @@ def _http(settings: GatewaySettings, folder: str, log: str) -> Config:
     )
 
 
-def _log(path: str) -> Config:
+def _log(settings: GatewaySettings, path: str) -> Config:
     """Requests without a valid key have no account and are not written down: Envoy's counters count them."""
+    fields = FORMAT | (CONTROL_FORMAT if settings.content_control else {})
     return {
         **extension(
             "file",
             "envoy.extensions.access_loggers.file.v3.FileAccessLog",
             path=path,
-            log_format={"json_format": FORMAT, "omit_empty_values": True},
+            log_format={"json_format": fields, "omit_empty_values": True},
         ),
         "filter": {"header_filter": {"header": {"name": "x-maas-account", "present_match": True}}},
     }

@@ -18,6 +18,8 @@ AGENT = "agent"
 """Cluster of the agent beside this Envoy."""
 GATEWAY = "gateway"
 """Cluster of the gateway's own replicas."""
+CONTROL = "content-control"
+"""Cluster of the endpoint that says what may pass."""
 METADATA = "maas"
 """Namespace of our metadata, of routes and of requests."""
 

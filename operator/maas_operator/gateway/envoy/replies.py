@@ -12,6 +12,7 @@ from maas_operator.gateway.settings import GatewaySettings
 
 REQUEST_ID = "%REQ(x-request-id)%"
 _DETAILS = "response.code_details"
+_CONTENT = f"{_DETAILS} == 'lua_response' && response.code == {errors.content('input').status}"
 
 
 def replies(settings: GatewaySettings) -> Config:
@@ -24,6 +25,7 @@ def replies(settings: GatewaySettings) -> Config:
             _mapper(f"{_DETAILS}.startsWith('jwt_authn')", errors.BAD_KEY),
             _mapper(f"{_details('lua_response')} && response.code == 404", errors.NO_API),
             _mapper(f"{_details('lua_response')} && response.code == 400", errors.BAD_REQUEST),
+            *([_unchanged(_CONTENT)] if settings.content_control else []),
             _plain(f"{_details('lua_response')} && response.code == 405", {"detail": "Method Not Allowed"}),
             *(_mapper(_route(name), error) for name, error in _ROUTES.items()),
             _mapper(_verdict("key", keys.FROZEN), errors.FROZEN),
@@ -95,15 +97,17 @@ def _mapper(condition: str, error: Error, headers: Mapping[str, str] | None = No
     return _plain(condition, error.body(REQUEST_ID), error.status, headers)
 
 
+def _unchanged(condition: str) -> Config:
+    """A JSON body that a script has made."""
+    body = {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}, "content_type": "application/json"}
+    return {"filter": _filter(condition), "body_format_override": body}
+
+
 def _plain(
     condition: str, body: Mapping[str, str], status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Config:
     mapper: Config = {
-        "filter": {
-            "extension_filter": extension(
-                "cel", "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=condition
-            )
-        },
+        "filter": _filter(condition),
         "body_format_override": {"json_format": dict(body)},
         "headers_to_add": [
             {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
@@ -111,3 +115,8 @@ def _plain(
         ],
     }
     return mapper if status is None else {**mapper, "status_code": status}
+
+
+def _filter(condition: str) -> Config:
+    cel = extension("cel", "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=condition)
+    return {"extension_filter": cel}
