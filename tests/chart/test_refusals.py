@@ -24,6 +24,12 @@ WRONG = {
     "logging.level=loud": "value must be one of 'debug', 'info', 'warning', 'error'",
     "networkPolicy.apiServer.ports={65536}": "at '/networkPolicy/apiServer/ports/0': maximum",
     "networkPolicy.apiServer.cidrs={10.0.0.1}": "at '/networkPolicy/apiServer/cidrs/0': '10.0.0.1' does not match",
+    "gateway.contentControl.url=control:80": "at '/gateway/contentControl/url': 'control:80' does not match pattern",
+    "gateway.contentControl.url=http://me:secret@control": "at '/gateway/contentControl/url': ",
+    "gateway.contentControl.onFailure=Ignore": "value must be one of 'Refuse', 'Allow'",
+    "gateway.contentControl.url=http://c,gateway.contentControl.input=false,gateway.contentControl.output=false": (
+        "neither input nor output is to be asked about"
+    ),
     "affinity.nodAffinity.x=1": "at '/affinity': additional properties 'nodAffinity' not allowed",
     "podDisruptionBudget.maxUnavailable=0": "minimum: got 0, want 1",
     "fullnameOverride=1a": "at '/fullnameOverride': '1a' does not match pattern",

@@ -72,6 +72,7 @@ def test_everything_on_sets_every_value_and_none_as_by_default() -> None:
     same = {path for path in LEAVES if value_at(values, path) in (value_at(VALUES, path), None)}
     switches_that_are_on_by_default = {
         "gateway.enabled",
+        "gateway.contentControl.input",
         "crds.install",
         "roles.create",
         "deletionProtection.enabled",
@@ -125,7 +126,70 @@ def test_the_gateway_understands_its_settings(helm: Helm, case: str) -> None:
     values = yaml.safe_load(values_of(case).read_text()).get("gateway", VALUES["gateway"])
     text = the(helm.case(case), "ConfigMap", part=GATEWAY)["data"]["settings.yaml"]
     tls = {"tls": {"folder": "/etc/maas-gateway-tls"}} if values["tls"]["secretName"] else {}
-    assert gateway_settings.parse(text) == gateway_settings.GatewaySettings.model_validate(values["settings"] | tls)
+    control = values.get("contentControl", VALUES["gateway"]["contentControl"])
+    asked = {"contentControl": _control_settings(control)} if control["url"] else {}
+    expected = values["settings"] | tls | asked
+    assert gateway_settings.parse(text) == gateway_settings.GatewaySettings.model_validate(expected)
+
+
+def _control_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """What the gateway is told of content control's values: not its Secret's name, but where that is mounted."""
+    told = {name: value for name, value in values.items() if name not in ("secretName", "ports")}
+    return told | ({"tokenFile": "/etc/maas-gateway-control/token"} if values["secretName"] else {})
+
+
+def test_81011_content_controls_values_have_the_same_bounds_and_defaults_in_the_chart_and_in_the_gateway() -> None:
+    model = gateway_settings.ContentControl
+    ours = model.model_json_schema(by_alias=True)
+    charts = SCHEMA["properties"]["gateway"]["properties"]["contentControl"]["properties"]
+    assert set(charts) - {"secretName", "ports"} == set(ours["properties"]) - {"tokenFile"}
+    for name in set(charts) & set(ours["properties"]):
+        for word in ("type", "minimum", "maximum", "maxLength"):
+            if "$ref" not in ours["properties"][name]:
+                assert charts[name].get(word) == ours["properties"][name].get(word), name
+        assert charts[name]["description"].startswith(ours["properties"][name]["description"])
+    assert charts["url"]["pattern"] == f"^({ours['properties']['url']['pattern'][1:-1]})?$"
+    assert charts["onFailure"]["enum"] == list(gateway_settings.OnFailure)
+    chosen = VALUES["gateway"]["contentControl"] | {"url": "http://control"}
+    assert model.model_validate(_control_settings(chosen)) == model(url="http://control")
+
+
+TOKEN = "gateway.contentControl.secretName=control-token"
+
+
+@pytest.mark.parametrize(
+    ("url", "ports", "open_"),
+    [
+        ("http://control.moderation.svc/check", "", [80]),
+        ("https://control.example.com", "", [443]),
+        ("http://control:9000/check", "", [9000]),
+        ("https://[fd00::1]:8443/", "", [8443]),
+        ("https://[fd00::1]/", "", [443]),
+        ("http://control/", "8080,8081", [8080, 8081]),
+    ],
+)
+def test_81011_the_gateway_reaches_content_control_and_envoy_its_token(
+    helm: Helm, url: str, ports: str, open_: list[int]
+) -> None:
+    flags = f"gateway.contentControl.url={url},{TOKEN},gateway.contentControl.ports={{{ports}}}"
+    manifests = helm.render("--set", flags if ports else flags.rpartition(",")[0])
+    *_, egress = the(manifests, "NetworkPolicy", part=GATEWAY)["spec"]["egress"]
+    assert egress == {"ports": [{"port": port, "protocol": "TCP"} for port in open_]}
+    pod = the(manifests, "Deployment", part=GATEWAY)["spec"]["template"]["spec"]
+    mounted = {
+        container["name"]: [mount["name"] for mount in container["volumeMounts"]]
+        for container in (*pod["initContainers"], *pod["containers"])
+    }
+    assert "content-control" in mounted["envoy"]
+    assert "content-control" not in mounted["agent"]
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "content-control")
+    assert volume["secret"] == {"secretName": "control-token", "items": [{"key": "token", "path": "token"}]}
+
+
+def test_81011_without_content_control_nothing_of_it_is_there(helm: Helm) -> None:
+    manifests = helm.render("--set", TOKEN)
+    assert "control-token" not in str(manifests)
+    assert len(the(manifests, "NetworkPolicy", part=GATEWAY)["spec"]["egress"]) == 4
 
 
 def test_the_gateways_settings_have_the_same_bounds_and_defaults_in_the_chart_and_in_the_gateway() -> None:
@@ -134,6 +198,7 @@ def test_the_gateways_settings_have_the_same_bounds_and_defaults_in_the_chart_an
     ours = model.model_json_schema(by_alias=True)["properties"]
     charts = SCHEMA["properties"]["gateway"]["properties"]["settings"]["properties"]
     not_to_be_set = {"address", "port", "adminPort", "agentPort", "innerPort", "tls", "signingKeys", "tokenSeconds"}
+    not_to_be_set.add("contentControl")  # it has values of its own
     assert set(charts) == set(ours) - not_to_be_set
     for name, field in charts.items():
         bounds = ours[name].get("anyOf", [ours[name]])[0]

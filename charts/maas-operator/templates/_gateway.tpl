@@ -28,6 +28,36 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 tls:
   folder: /etc/maas-gateway-tls
 {{- end }}
+{{- with .Values.gateway.contentControl }}
+{{- if .url }}
+{{- if not (or .input .output) }}
+{{- fail "gateway.contentControl: neither input nor output is to be asked about: leave its url empty instead" }}
+{{- end }}
+contentControl:
+  url: {{ .url | toJson }}
+  timeoutSeconds: {{ .timeoutSeconds }}
+  onFailure: {{ .onFailure }}
+  input: {{ .input }}
+  output: {{ .output }}
+  {{- if .secretName }}
+  tokenFile: /etc/maas-gateway-control/token
+  {{- end }}
+  {{- with .caBundle }}
+  caBundle: {{ toJson . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The ports that Envoy asks content control on: a NetworkPolicy sees those of its pods. */}}
+{{- define "maas-operator.gateway.controlPorts" -}}
+{{- with .Values.gateway.contentControl }}
+{{- $port := regexFind ":[0-9]+$" (urlParse .url).host | trimPrefix ":" }}
+{{- range .ports | default (list ($port | default (ternary 443 80 (hasPrefix "https:" .url)))) }}
+- port: {{ . }}
+  protocol: TCP
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Who the process is, and where it may run: the same for the gateway's and the ledger's pods. */}}
