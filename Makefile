@@ -14,7 +14,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-$(VENV)/ready: requirements-dev.txt
+# Its name says what is in it: several checkouts share it, whichever is the newer.
+$(VENV)/ready:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
 	@echo "python environment: installing what requirements-dev.txt pins (usually under a minute)" >&2
 	@rm -rf $(VENV) && mkdir -p $(CACHE) && python3 -m venv $(VENV)

@@ -18,7 +18,7 @@ from maas_operator import logs, serve
 from maas_operator.act.connection import connect
 from maas_operator.act.http import Http
 from maas_operator.api.kinds import API_KEY
-from maas_operator.gateway import products, running, settings
+from maas_operator.gateway import products, running, settings, sharing
 from maas_operator.gateway.envoy.names import BOOTSTRAP, LOOPBACK
 from maas_operator.gateway.looking import look
 from maas_operator.gateway.products import Product
@@ -53,6 +53,11 @@ class Options:
     pod_uid: str
     health_port: int
     metrics_port: int
+
+    @property
+    def admin(self) -> str:
+        """Envoy's own address."""
+        return f"http://{LOOPBACK}:{self.settings.admin_port}"
 
 
 class Agent:
@@ -97,9 +102,8 @@ class Agent:
 
     def _shipper(self, session: aiohttp.ClientSession) -> Shipper:
         options = self._options
-        admin = f"http://{LOOPBACK}:{options.settings.admin_port}"
         send = sender(session, options.ledger, options.ledger_token)
-        return Shipper(Shipping(options.pod_uid, options.access_log), send, reopener(session, admin))
+        return Shipper(Shipping(options.pod_uid, options.access_log), send, reopener(session, options.admin))
 
     async def _tell(self, session: aiohttp.ClientSession) -> None:
         """Tell Envoy what the cluster says."""
@@ -114,6 +118,8 @@ class Agent:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(watch.run())
+                if options.settings.rate_limit_service:
+                    tasks.create_task(sharing.watch(session, options.admin))
                 tasks.create_task(quotas.run(lambda: _with_quota(seen), changes.changed.set))
                 tasks.create_task(
                     running.run(options.settings, options.folder, options.access_log, options.products, facts)

@@ -11,7 +11,7 @@ import yaml
 Manifest = dict[str, Any]
 CHART = Path(__file__).parents[2] / "charts" / "maas-operator"
 CASES = ("default", "everything-on", "minimal")
-OPERATOR, GATEWAY, LEDGER = "maas-operator", "maas-gateway", "maas-ledger"
+OPERATOR, GATEWAY, LEDGER, LIMITS = "maas-operator", "maas-gateway", "maas-ledger", "maas-limits"
 """The parts of a release, as the label app.kubernetes.io/name says."""
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chart.helm import CASES, GATEWAY, LEDGER, OPERATOR, Helm, Manifest, the
+from tests.chart.helm import CASES, GATEWAY, LEDGER, LIMITS, OPERATOR, Helm, Manifest, of_kind, the
 
 each_case = pytest.mark.parametrize("case", CASES)
 
@@ -123,3 +123,36 @@ def test_no_part_is_taken_for_another(helm: Helm, part: str) -> None:
     for other in {OPERATOR, GATEWAY, LEDGER} - {part}:
         selected = the(manifests, "Deployment", part=other)["spec"]["selector"]["matchLabels"]
         assert not selected.items() <= labels.items()
+
+
+def test_the_rate_limit_service_is_locked_up_and_reaches_its_store_alone(helm: Helm) -> None:
+    manifests = helm.case("everything-on")
+    pod = the(manifests, "Deployment", part=LIMITS)["spec"]["template"]["spec"]
+    assert pod["securityContext"] == pod_of(helm, "everything-on")["securityContext"]
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = containers(pod)
+    assert container["securityContext"] == containers(pod_of(helm, "everything-on"))[0]["securityContext"]
+    assert all(mount["readOnly"] for mount in container["volumeMounts"])
+    policy = the(manifests, "NetworkPolicy", part=LIMITS)["spec"]
+    (asked, *_) = policy["ingress"]
+    assert asked["from"] == [
+        {"podSelector": {"matchLabels": the(manifests, "Deployment", part=GATEWAY)["spec"]["selector"]["matchLabels"]}}
+    ]
+    dns, store = policy["egress"]
+    assert [port["port"] for port in dns["ports"]] == [53, 53]
+    assert [port["port"] for port in store["ports"]] == [6379, 6380]
+    reached = [
+        peer for rule in the(manifests, "NetworkPolicy", part=GATEWAY)["spec"]["egress"] for peer in rule.get("to", ())
+    ]
+    assert {"podSelector": policy["podSelector"]} in reached
+
+
+def test_the_stores_password_comes_from_a_secret_alone(helm: Helm) -> None:
+    manifests = helm.case("everything-on")
+    (container,) = containers(the(manifests, "Deployment", part=LIMITS)["spec"]["template"]["spec"])
+    variables = {each["name"]: each for each in container["env"]}
+    for name, key in (("REDIS_AUTH", "password"), ("REDIS_SENTINEL_AUTH", "sentinelPassword")):
+        assert variables[name]["valueFrom"]["secretKeyRef"]["name"] == "valkey-password"
+        assert variables[name]["valueFrom"]["secretKeyRef"]["key"] == key
+    assert container.get("args", []) == []
+    assert not of_kind(helm.case("default"), "Deployment", part=LIMITS), "without an address there is no such service"

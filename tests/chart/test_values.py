@@ -11,7 +11,7 @@ import yaml
 
 from maas_operator.api import settings
 from maas_operator.gateway import settings as gateway_settings
-from tests.chart.helm import CHART, GATEWAY, Helm, the, values_of
+from tests.chart.helm import CHART, GATEWAY, LIMITS, Helm, the, values_of
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
@@ -128,7 +128,11 @@ def test_the_gateway_understands_its_settings(helm: Helm, case: str) -> None:
     tls = {"tls": {"folder": "/etc/maas-gateway-tls"}} if values["tls"]["secretName"] else {}
     control = values.get("contentControl", VALUES["gateway"]["contentControl"])
     asked = {"contentControl": _control_settings(control)} if control["url"] else {}
-    expected = values["settings"] | tls | asked
+    shared = values.get("rateLimit", VALUES["gateway"]["rateLimit"])["redis"]["address"]
+    service = (
+        f"{the(helm.case(case), 'Service', part=LIMITS)['metadata']['name']}.maas-system.svc:8081" if shared else None
+    )
+    expected = values["settings"] | tls | asked | {"rateLimitService": service}
     assert gateway_settings.parse(text) == gateway_settings.GatewaySettings.model_validate(expected)
 
 
@@ -198,7 +202,7 @@ def test_the_gateways_settings_have_the_same_bounds_and_defaults_in_the_chart_an
     ours = model.model_json_schema(by_alias=True)["properties"]
     charts = SCHEMA["properties"]["gateway"]["properties"]["settings"]["properties"]
     not_to_be_set = {"address", "port", "adminPort", "agentPort", "innerPort", "tls", "signingKeys", "tokenSeconds"}
-    not_to_be_set.add("contentControl")  # it has values of its own
+    not_to_be_set |= {"contentControl", "rateLimitService"}  # they have values of their own
     assert set(charts) == set(ours) - not_to_be_set
     for name, field in charts.items():
         bounds = ours[name].get("anyOf", [ours[name]])[0]

@@ -96,6 +96,13 @@ PARTS = {
             usual_seconds=160,
             versioned="github.com/coredns/coredns",
         ),
+        Part(
+            "ratelimit",
+            "ratelimit",
+            {"ratelimit": "github.com/envoyproxy/ratelimit/src/service_cmd"},
+            usual_seconds=30,
+            versioned="github.com/envoyproxy/ratelimit",
+        ),
         Part("pause", "pause", {"pause": "."}, usual_seconds=5),
         Part(
             "helm",

@@ -1,14 +1,9 @@
 """M22: the Lua SHA-256, by the vectors of NIST (FIPS 180-4, CAVP) and at the edges of its blocks, in Envoy itself."""
 
-import asyncio
 import hashlib
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
 from maas_operator.gateway.envoy.filters import script
-from tests.gateway.gateway import ENVOY, free_port
+from tests.gateway.lua import answers
 
 NIST = {
     "": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -24,26 +19,6 @@ NIST = {
 EDGES = ["a" * length for length in (1, 54, 55, 56, 57, 63, 64, 65, 119, 120, 128, 511, 512)]
 WORDS = [chr(33 + n % 90) * (n % 70) + str(n * 7919) for n in range(60)]
 
-CONFIG = """
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: a
-          route_config: {{virtual_hosts: [{{name: a, domains: ["*"], routes: []}}]}}
-          http_filters:
-          - name: lua
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-              default_source_code: {{filename: {script}}}
-          - name: router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-"""
 ANSWER = """
 function envoy_on_request(handle)
   handle:respond({[":status"] = "200"}, sha256(handle:headers():get("text") or ""))
@@ -52,35 +27,7 @@ end
 
 
 def test_m22_sha256_in_lua_is_sha256() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="maas-sha256-"))
-    port = free_port()
-    (folder / "script.lua").write_text(script("sha256.lua") + ANSWER)
-    (folder / "config.yaml").write_text(CONFIG.format(admin=free_port(), port=port, script=folder / "script.lua"))
-    envoy = subprocess.Popen(
-        [ENVOY, "-c", str(folder / "config.yaml"), "--concurrency", "1", "-l", "error", "--disable-hot-restart"]
-    )
-    try:
-        texts = [*NIST, *EDGES, *WORDS]
-        answers = asyncio.run(ask(port, texts))
-    finally:
-        envoy.kill()
-        envoy.wait()
-        shutil.rmtree(folder)
-    assert answers == [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-    assert answers[: len(NIST)] == list(NIST.values())
-
-
-async def ask(port: int, texts: list[str]) -> list[str]:
-    for _ in range(500):
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            break
-        except OSError:
-            await asyncio.sleep(0.02)
-    answers = []
-    for text in texts:
-        writer.write(f"GET / HTTP/1.1\r\nHost: a\r\ntext: {text}\r\n\r\n".encode())
-        await reader.readuntil(b"\r\n\r\n")
-        answers.append((await reader.readexactly(64)).decode())
-    writer.close()
-    return answers
+    texts = [*NIST, *EDGES, *WORDS]
+    made = answers(script("sha256.lua") + ANSWER, texts)
+    assert made == [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    assert made[: len(NIST)] == list(NIST.values())

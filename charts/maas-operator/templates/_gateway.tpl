@@ -17,6 +17,19 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- merge (include "maas-operator.ledger.selectorLabels" . | fromYaml) (include "maas-operator.labels" . | fromYaml) | toYaml -}}
 {{- end -}}
 
+{{- define "maas-operator.limits.name" -}}
+{{- printf "%s-limits" (include "maas-operator.fullname" .) -}}
+{{- end -}}
+
+{{- define "maas-operator.limits.selectorLabels" -}}
+app.kubernetes.io/name: maas-limits
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "maas-operator.limits.labels" -}}
+{{- merge (include "maas-operator.limits.selectorLabels" . | fromYaml) (include "maas-operator.labels" . | fromYaml) | toYaml -}}
+{{- end -}}
+
 {{/* The agent's settings file. What Envoy's pod fixes (addresses, ports) is not for the administrator to set. */}}
 {{- define "maas-operator.gateway.settings" -}}
 {{- range $name, $value := .Values.gateway.settings }}
@@ -46,6 +59,9 @@ contentControl:
   caBundle: {{ toJson . }}
   {{- end }}
 {{- end }}
+{{- end }}
+{{- if .Values.gateway.rateLimit.redis.address }}
+rateLimitService: {{ include "maas-operator.limits.name" . }}.{{ .Release.Namespace }}.svc:8081
 {{- end }}
 {{- end -}}
 

@@ -96,5 +96,8 @@ class Facts:
     """Address and port of each ready replica of the gateway, this one among them: a limit is shared out over them."""
     over_limit: frozenset[str] = field(default=frozenset())
     """Keys (ACCOUNT/NAME) and services (ids) that are past their tokens a minute."""
+    shared: bool = False
+    """Limits are counted for all replicas in a store. What is held here is each replica's own: a net below the store's,
+    for when that does not answer."""
     unreadable: tuple[str, ...] = ()
     """What is wrong with objects that are not as the CRDs say, and are left out."""

@@ -4,7 +4,11 @@ Each key and each service with a limit has a balance, which grows by the limit's
 one second's worth. An answer's tokens are taken off it, and while it is below zero requests are refused: over a longer
 time no more than the limit is let through. Beyond it go only the answers that were under way, and those that begin
 within the moments (0.5 s or so) that a line of the log, this and Envoy need; they are made up for. With several
-replicas of the gateway each gives out its even share. Pure.
+replicas of the gateway each gives out its even share.
+
+Where a store counts for all replicas, this is a net below it: each replica holds the whole limit, and a balance may
+grow to a minute's worth, so that nothing is held here that the store lets through. It holds while the store is away,
+and against who keeps running over the store's minutes. Pure.
 """
 
 from collections.abc import Mapping
@@ -28,6 +32,8 @@ class Minutes:
     def __init__(self) -> None:
         self._limits: Mapping[str, int] = {}
         self._share = 1.0
+        self._seconds = 1.0
+        """How many seconds' worth a balance may grow to."""
         self._balances: dict[str, _Balance] = {}
 
     def limit(self, facts: Facts) -> None:
@@ -35,7 +41,8 @@ class Minutes:
         of_keys = {key.path: key.limits.tokens_per_minute for key in facts.keys}
         of_services = {service.id: service.limits.tokens_per_minute for service in facts.services}
         self._limits = {who: limit for who, limit in (of_keys | of_services).items() if limit}
-        self._share = 1 / max(1, len(facts.replicas))
+        self._share = 1 / max(1, len(facts.replicas)) if not facts.shared else 1.0
+        self._seconds = MINUTE if facts.shared else 1.0
         self._balances = {who: balance for who, balance in self._balances.items() if who in self._limits}
 
     def charge(self, line: Line, now: float) -> None:
@@ -54,7 +61,8 @@ class Minutes:
 
     def _settle(self, who: str, now: float) -> _Balance:
         rate = self._rate(who)
-        balance = self._balances.setdefault(who, _Balance(rate, now))
-        balance.tokens = min(balance.tokens + (now - balance.at) * rate, rate)
+        most = rate * self._seconds
+        balance = self._balances.setdefault(who, _Balance(most, now))
+        balance.tokens = min(balance.tokens + (now - balance.at) * rate, most)
         balance.at = now
         return balance

@@ -36,6 +36,7 @@ class Publisher:
         """These are the facts now. They are written soon."""
         for problem in set(facts.unreadable) - set(self.facts.unreadable):
             log.warning("an object is left out", problem=problem)
+        facts = replace(facts, shared=bool(self._settings.rate_limit_service))
         self._minutes.limit(facts)
         self.facts = replace(facts, over_limit=self._minutes.over(time.monotonic()))
         self._changed.set()

@@ -119,6 +119,11 @@ class GatewaySettings(Part):
     requests_per_minute_per_address: Annotated[int, Field(ge=1, le=60000000)] | None = Field(
         default=None, description="Requests a minute of one client address; more: 429 APIG.0308. Left out: no bound."
     )
+    rate_limit_service: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")] | None = Field(
+        default=None,
+        description="HOST:PORT of Envoy's rate limit service, which counts for all replicas in a store. Left out: each "
+        "replica holds its even share of each limit.",
+    )
     backend_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
         default=600,
         description="Seconds without a byte from an instance after which a request is given up (APIG.0203).",

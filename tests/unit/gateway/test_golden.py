@@ -22,6 +22,7 @@ tls: {folder: /tls}
 signingKeys: [{id: a, secret: 01234567890123456789012345678901}]
 usageOnStreams: EveryChunk
 contentControl: {url: "https://control.example.com/check", tokenFile: /control/token, caBundle: a PEM}
+rateLimitService: limits:8081
 """
 
 

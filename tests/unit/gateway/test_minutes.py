@@ -47,6 +47,15 @@ def test_81103_each_replica_gives_out_its_share() -> None:
     assert minutes.over(10.1) == frozenset()
 
 
+def test_81103_below_a_store_each_replica_holds_all_of_it_a_minutes_worth_at_once() -> None:
+    minutes = held(Facts(keys=FACTS.keys, replicas=(("10.0.0.1", 1), ("10.0.0.2", 1)), shared=True))
+    minutes.charge(line(LIMIT), 0)
+    assert minutes.over(0) == frozenset()
+    minutes.charge(line(55), 0)
+    assert minutes.over(5.4) == {"a/k"}
+    assert minutes.over(5.6) == frozenset()
+
+
 def test_81103_a_key_that_is_gone_is_forgotten() -> None:
     minutes = held()
     minutes.charge(line(100), 0)

@@ -2,7 +2,7 @@
 
 import json
 
-from maas_operator.gateway.envoy import control
+from maas_operator.gateway.envoy import control, shared
 from maas_operator.gateway.envoy.clusters import assignment
 from maas_operator.gateway.envoy.names import AGENT, CLUSTERS, GATEWAY, LISTENERS, LOOPBACK, REPLICAS
 from maas_operator.gateway.envoy.proto import Config, extension, file_source
@@ -14,6 +14,8 @@ def bootstrap(settings: GatewaySettings, folder: str) -> str:
     clusters = [_agent(settings), _replicas(folder)]
     if settings.content_control:
         clusters.append(control.cluster(settings.content_control))
+    if settings.rate_limit_service:
+        clusters.append(shared.cluster(settings.rate_limit_service))
     config = {
         "admin": {"address": {"socket_address": {"address": LOOPBACK, "port_value": settings.admin_port}}},
         "dynamic_resources": {

@@ -4,7 +4,7 @@ first."""
 from importlib.resources import files
 from json import dumps
 
-from maas_operator.gateway.envoy import control, names
+from maas_operator.gateway.envoy import control, names, shared
 from maas_operator.gateway.envoy.limits import address_requests
 from maas_operator.gateway.envoy.proto import Config, extension, file_source, typed
 from maas_operator.gateway.facts import Facts
@@ -15,17 +15,18 @@ _HTTP = "envoy.extensions.filters.http"
 USAGE = ("prompt_tokens", "completion_tokens")
 ANY_TYPE = {"google_re2": {}, "regex": ".*"}
 """Whatever a request's body is said to be, it is read as JSON: what is not JSON is refused."""
+OURS = {"remove_on_match": {"key_matcher": {"prefix": "x-maas-"}}}
 JSON_TYPE = {"google_re2": {}, "regex": "(?i)application/json.*"}
 
 
 def filters(settings: GatewaySettings, folder: str) -> list[Config]:
     """The chain, in the order of the request's way."""
     chain = [
-        # nothing of the client's gets past here under our own names
+        # under our own names nothing of the client's gets in, and nothing of ours out
         extension(
             "ours",
             f"{_HTTP}.header_mutation.v3.HeaderMutation",
-            mutations={"request_mutations": [{"remove_on_match": {"key_matcher": {"prefix": "x-maas-"}}}]},
+            mutations={"request_mutations": [OURS], "response_mutations": [OURS]},
         ),
         # the path known, the key hashed
         _lua("entry", _flag("TOKENS", bool(settings.signing_keys)) + script("sha256.lua") + script("entry.lua")),
@@ -48,7 +49,12 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
         _lua("body", _flag("EVERY_CHUNK", settings.usage_on_streams == StreamUsage.EVERY_CHUNK) + script("body.lua")),
         # frozen, quota used up, services that the key is not for, tokens a minute
         _discovered("verdicts", names.VERDICTS, f"{_HTTP}.rbac.v3.RBAC", folder),
-        # requests a minute and a second
+    ]
+    if settings.rate_limit_service:
+        # the limits, counted in a store for all replicas
+        chain += [_lua("shared", script("shared.lua")), *shared.requests()]
+    chain += [
+        # requests a minute and a second, counted here
         _discovered("key-requests", names.KEY_REQUESTS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
         _discovered("service-requests", names.SERVICE_REQUESTS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
         _discovered("service-qps", names.SERVICE_QPS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
@@ -59,6 +65,7 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
     chain += [
         # tokens from a stream, before the usage that nobody asked for is taken off
         _stream(),
+        *([shared.charge()] if settings.rate_limit_service else []),
         extension("router", f"{_HTTP}.router.v3.Router", suppress_envoy_headers=True),
     ]
     return chain

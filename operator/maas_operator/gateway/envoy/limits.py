@@ -12,29 +12,33 @@ from maas_operator.gateway.settings import GatewaySettings
 
 MAX_BUCKETS = 200_000
 """Keys, services or addresses whose use is remembered at a time; beyond, the one longest not seen is forgotten."""
-NO_LIMIT = {"max_tokens": 4_000_000_000, "tokens_per_fill": 4_000_000_000, "fill_interval": "1s"}
+ENDLESS = 4_000_000_000
+"""About the most that Envoy can count to."""
+NO_LIMIT = {"max_tokens": ENDLESS, "tokens_per_fill": ENDLESS, "fill_interval": "1s"}
 _ON = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 MINUTE = 60
+REQUESTS_TO_SHARE = 5
+"""Requests a second for each replica from which on their shares need not be whole ones."""
 
 
 def key_requests(facts: Facts) -> bytes:
     """The file of limits on a key's requests a minute."""
     actions = [_header("limit", KEY_RPM), _header("who", CLIENT)]
     limits = {key.limits.requests_per_minute for key in facts.keys}
-    return _file("key-requests", actions, limits, MINUTE, facts)
+    return _file("key-requests", actions, limits, 1, facts)
 
 
 def service_requests(facts: Facts) -> bytes:
     """The file of limits on a service's requests a minute."""
     actions = [_route("limit", "rpm"), _route("who", "id")]
     limits = {service.limits.requests_per_minute for service in facts.services}
-    return _file("service-requests", actions, limits, MINUTE, facts)
+    return _file("service-requests", actions, limits, 1, facts)
 
 
 def service_qps(facts: Facts) -> bytes:
     """The file of limits on a service's requests a second."""
     limits = {service.qps for service in facts.services}
-    return _file("service-qps", [_route("limit", "qps"), _route("who", "id")], limits, 1, facts)
+    return _file("service-qps", [_route("limit", "qps"), _route("who", "id")], limits, MINUTE, facts)
 
 
 def address_requests(settings: GatewaySettings, facts: Facts) -> Config:
@@ -42,32 +46,45 @@ def address_requests(settings: GatewaySettings, facts: Facts) -> Config:
     may well all be with one of them."""
     limit = settings.requests_per_minute_per_address or 0
     actions: list[Config] = [{"remote_address": {}}]
-    descriptor = {"entries": [{"key": "remote_address"}], "token_bucket": _bucket(limit, MINUTE, 1)}
+    descriptor = {"entries": [{"key": "remote_address"}], "token_bucket": _bucket(limit, 1)}
     config = _limiter("address-requests", actions, [descriptor], shared=False)
     return typed("envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", **config)
 
 
-def _file(name: str, actions: list[Config], limits: Iterable[int | None], period: int, facts: Facts) -> bytes:
+def _file(name: str, actions: list[Config], limits: Iterable[int | None], a_minute: int, facts: Facts) -> bytes:
+    """a_minute: how often a limit may be used in a minute."""
     replicas = max(1, len(facts.replicas))
     descriptors = [
         {
             "entries": [{"key": "limit", "value": str(limit)}, {"key": "who"}],
-            "token_bucket": _bucket(limit, period, replicas),
+            "token_bucket": _net(limit * a_minute) if facts.shared else _bucket(limit * a_minute, replicas),
         }
         for limit in sorted(filter(None, set(limits)))
     ]
-    config = _limiter(name, actions, descriptors, shared=bool(facts.replicas))
+    config = _limiter(name, actions, descriptors, shared=bool(facts.replicas) and not facts.shared)
     return discovered(name, message(local_rate_limit_pb2.LocalRateLimit, config))
 
 
-def _bucket(limit: int, period: int, replicas: int) -> Config:
-    """A bucket that fills evenly and holds a second's worth, so that no minute gets more than 1/60 beyond its limit;
-    at least one request for each replica, since each has but its share of the bucket."""
-    return {
-        "max_tokens": max(limit // period, replicas),
-        "tokens_per_fill": limit,
-        "fill_interval": seconds(period),
-    }
+def _bucket(minutely: int, replicas: int) -> Config:
+    """A bucket that fills evenly and holds a second's worth, so that no minute gets more than 1/60 beyond its limit.
+
+    Each replica has its share of the bucket, and gives out whole requests: where a share is small, it is made of whole
+    ones, at least one, and what the replicas do not share evenly is left out.
+    """
+    second = minutely // MINUTE
+    if second >= REQUESTS_TO_SHARE * replicas:
+        return _filling(minutely, second)
+    even = minutely - minutely % replicas
+    return _filling(even or minutely, replicas * (1 + second // replicas))
+
+
+def _net(minutely: int) -> Config:
+    """Below a store: the whole limit, and room for the two windows of the store's that may be used at once."""
+    return _filling(minutely, 2 * max(1, minutely // MINUTE))
+
+
+def _filling(minutely: int, most: int) -> Config:
+    return {"max_tokens": most, "tokens_per_fill": min(minutely, ENDLESS), "fill_interval": seconds(MINUTE)}
 
 
 def _limiter(name: str, actions: list[Config], descriptors: list[Config], shared: bool) -> Config:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from maas_operator.gateway import errors
 from maas_operator.gateway.envoy import keys, routes
-from maas_operator.gateway.envoy.names import LIMIT
+from maas_operator.gateway.envoy.names import LIMIT, RESET, SHARED
 from maas_operator.gateway.envoy.proto import Config, extension
 from maas_operator.gateway.errors import Error
 from maas_operator.gateway.settings import GatewaySettings
@@ -47,6 +47,7 @@ def replies(settings: GatewaySettings) -> Config:
                 errors.SERVICE_REQUESTS,
                 _wait("requests", "%METADATA(ROUTE:maas:rpm)%", "%METADATA(ROUTE:maas:wait)%"),
             ),
+            *(_shared() if settings.rate_limit_service else []),
             _mapper(_limit("service-qps"), errors.SERVICE_QPS, {"retry-after": "1"}),
             _mapper(_limit("address-requests"), address, {"retry-after": "1"}),
             _mapper("response.code == 413", errors.TOO_LARGE),
@@ -65,6 +66,26 @@ _ROUTES = {
     routes.NO_API: errors.NO_API,
     routes.NO_MODEL: errors.NO_MODEL,
 }
+
+
+def _shared() -> list[Config]:
+    """Of limits that are counted in a store: when there is more is known to the second."""
+
+    def window(name: str) -> str:
+        return f"%DYNAMIC_METADATA({SHARED}:{name}:wait)%"
+
+    tokens, requests, reset = "tokens", "requests", f"%RESP({RESET})%"
+    waits = {
+        "key-tokens": (errors.KEY_TOKENS, _wait(tokens, "%REQ(x-maas-key-tpm)%", reset)),
+        "service-tokens": (errors.SERVICE_TOKENS, _wait(tokens, "%METADATA(ROUTE:maas:tpm)%", reset)),
+        "key-requests": (errors.KEY_REQUESTS, _wait(requests, "%REQ(x-maas-key-rpm)%", window("key_requests"))),
+        "service-requests": (
+            errors.SERVICE_REQUESTS,
+            _wait(requests, "%METADATA(ROUTE:maas:rpm)%", window("service_requests")),
+        ),
+        "service-qps": (errors.SERVICE_QPS, {"retry-after": window("service_qps")}),
+    }
+    return [_mapper(_limit(f"shared-{name}"), error, headers) for name, (error, headers) in waits.items()]
 
 
 def _details(text: str) -> str:

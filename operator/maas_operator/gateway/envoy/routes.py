@@ -115,6 +115,10 @@ def _service(service: Service) -> Config:
     if service.balancing == Balancing.PREFIX_AFFINITY:
         action["hash_policy"] = [{"header": {"header_name": PREFIX}}]
         lua["affinity"] = True
+    if service.qps:
+        lua["qps"] = service.qps
+    if service.limits.requests_per_minute:
+        lua["rpm"] = service.limits.requests_per_minute
     return _route(
         service.path,
         route=action,
