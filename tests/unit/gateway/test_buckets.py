@@ -28,7 +28,7 @@ def given_out(facts: Facts, file: str) -> tuple[int, Fraction]:
     return replicas * (ceil((bucket["max_tokens"] + minutely) / replicas) - 1), minutely
 
 
-@given(st.integers(1, 10**6), REPLICAS)
+@given(st.integers(1, 2000) | st.integers(1, 10**6), REPLICAS)
 def test_81101_never_more_than_2_percent_over_requests_a_minute(limit: int, replicas: int) -> None:
     most, minutely = given_out(facts_of(replicas, limits=Limits(limit)), SERVICE_REQUESTS)
     assert most <= max(Fraction(limit * 102, 100), Fraction(replicas))
@@ -36,7 +36,7 @@ def test_81101_never_more_than_2_percent_over_requests_a_minute(limit: int, repl
     assert limit < 60 * replicas or minutely >= Fraction(limit * 98, 100)
 
 
-@given(st.integers(1, 10**5), REPLICAS)
+@given(st.integers(1, 50) | st.integers(1, 10**5), REPLICAS)
 def test_0308_never_more_than_2_percent_over_requests_a_second(limit: int, replicas: int) -> None:
     most, minutely = given_out(facts_of(replicas, qps=limit), SERVICE_QPS)
     assert most <= Fraction(limit * 60 * 102, 100)
