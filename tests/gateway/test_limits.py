@@ -32,7 +32,7 @@ ANSWER = PROMPT_TOKENS + WORDS
 TOKENS = 60 * 10 * ANSWER
 """A minute. A second's share is a whole number of answers: the one that crosses the line is charged afterwards."""
 LAG = 0.25
-"""Seconds that the load may come late without being called lost: this machine is shared."""
+"""Seconds that a request may take without its load being called late: this machine is shared."""
 
 
 @dataclass
@@ -51,8 +51,10 @@ class Case:
     passed: list[int] = field(default_factory=list)
     """When Envoy got what it let through, milliseconds since 1970."""
     other: list[str] = field(default_factory=list)
-    lost: float = 0.0
-    """Seconds in which less was asked for than should have been, on the replica where that was longest."""
+    late: float = 0.0
+    """Seconds of the load that came late, on the replica where that was longest."""
+    not_counted: int = 0
+    """Requests that the store's service did not answer in time: they go on."""
 
     def shares(self, replicas: int) -> list[float]:
         """Of the load, on each replica."""
@@ -104,28 +106,27 @@ async def run(case: Case, gateways: list[Gateway]) -> None:
     shares = case.shares(len(gateways))
     begun = time.monotonic()
 
-    async def one(gateway: Gateway, number: int) -> None:
+    async def one(gateway: Gateway, number: int, due: float) -> float:
         asked = time.monotonic()
         answer = await gateway.chat(case.key.name, case.service.name, max_tokens=WORDS, stream=number % 2 == 0)
         if answer.status == 200:
             case.spent += time.monotonic() - asked
         elif answer.status != 429:
             case.other.append(repr(answer))
+        return max(0.0, time.monotonic() - due - LAG)
 
     async def send(gateway: Gateway, each_second: float, later: float) -> float:
         asking = set()
-        lost, number = 0.0, 0
+        number = 0
         while (due := later + number / each_second) < SECONDS:
             await asyncio.sleep(begun + due - time.monotonic())
-            lost += max(0.0, time.monotonic() - begun - due - LAG) / each_second
-            asking.add(asyncio.create_task(one(gateway, number)))
+            asking.add(asyncio.create_task(one(gateway, number, begun + due)))
             number += 1
         case.asked += number
-        await asyncio.gather(*asking)
-        return lost
+        return sum(await asyncio.gather(*asking)) / each_second
 
     each_second = case.allowed * DEMAND / SECONDS
-    case.lost = max(
+    case.late = max(
         await asyncio.gather(
             *(
                 send(gateway, each_second * share, place / each_second)
@@ -149,6 +150,11 @@ async def count(ran: list[Case], gateways: list[Gateway]) -> None:
             line = Line.model_validate_json(text)
             if line.code == 200:
                 of_service[line.service_id or ""].passed.append(line.started)
+        stats = f"http://127.0.0.1:{gateway.settings.admin_port}/stats?format=json&filter=ratelimit.*error"
+        async with gateway.client.get(stats) as answer:
+            for stat in (await answer.json(content_type=None))["stats"]:
+                name = stat["name"].split(".")[1]
+                of_service[f"id-{name.removeprefix('team-a_')}"].not_counted += stat["value"]
 
 
 def over(milliseconds: list[int]) -> tuple[int, int]:
@@ -194,16 +200,16 @@ def found(case: Case, backend: str, replicas: int) -> Iterator[str]:
     first, most = over(case.passed)
     what = f"{replicas} replicas, {backend}, {case.name}, {case.falls}"
     print(f"{what}: {first / case.allowed:.1%} of the limit, in the worst 60 s {most / case.allowed:.1%}")
-    print(f"  (answers under way: {case.spent / SECONDS:.2f}, load lost for {case.lost:.1f} s)")
+    print(f"  answers under way: {case.spent / SECONDS:.2f}, late: {case.late:.1f} s, not counted: {case.not_counted}")
     yield from (f"{what}: {other}" for other in case.other[:3])
     allowed = case.allowed * 1.02
     if "tokens" in case.name:  # and the answers under way when a second's share is used up
         allowed += 2 * case.spent + 1
-    if most > allowed:
+    if most > allowed + case.not_counted:
         yield f"{what}: {most} of {case.allowed} in 60 s"
     if backend == "default" and case.falls != EVENLY:
         return
-    least = case.allowed * 0.98 * (1 - case.lost / SECONDS)
+    least = case.allowed * 0.98 * (1 - case.late / SECONDS)
     if case.allowed < 50:  # one at a time: of so few, one is more than 2 %, and one that comes early is refused
         least = case.allowed - 1 if backend == "store" else case.allowed / 2
     if first < least:
@@ -227,12 +233,12 @@ async def test_a_change_of_routes_or_keys_does_not_begin_a_bucket_anew(engine: B
 
 
 async def test_each_key_and_each_service_has_a_bucket_of_its_own(engine: Backend) -> None:
-    one = Limits(60)
+    one = Limits(59)
     facts = Facts(
         services=(service("chat", engine), service("qps", engine, qps=1), service("prefix", engine, qps=1)),
         keys=(key("key-a", limits=one), key("key-b", limits=one), key("key-c")),
     )
     async with Gateway(facts) as gateway:
         assert [(await gateway.chat(text, "chat")).status for text in ("key-a", "key-b", "key-a")] == [200, 200, 429]
-        calls = [(await gateway.chat("key-c", model)).status for model in ("qps", "prefix", "qps", "chat")]
-        assert calls == [200, 200, 429, 200]
+        calls = [(await gateway.chat("key-c", model)).status for model in ("qps", "qps", "prefix", "qps", "chat")]
+        assert calls == [200, 200, 200, 429, 200]

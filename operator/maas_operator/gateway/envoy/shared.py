@@ -14,7 +14,8 @@ from maas_operator.gateway.envoy.proto import Config, extension, seconds, typed
 WHOLE = 1_000_000_000
 """Parts of a window: the most that Envoy lets one request take."""
 DOMAIN = "maas"
-TIMEOUT = 0.25
+CONNECT_SECONDS = 0.25
+TIMEOUT = 1.0
 """Seconds that the service may take. Then the request goes on: the limiters of each replica still hold."""
 AWAY = {
     "consecutive_5xx": 5,
@@ -34,7 +35,7 @@ def cluster(address: str) -> Config:
     return {
         "name": LIMITS,
         "type": "STRICT_DNS",
-        "connect_timeout": seconds(TIMEOUT),
+        "connect_timeout": seconds(CONNECT_SECONDS),
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "outlier_detection": AWAY,
         "typed_extension_protocol_options": {_HTTP: typed(_HTTP, explicit_http_config={"http2_protocol_options": {}})},
