@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from maas_operator.gateway.envoy.filters import script
-from tests.gateway.gateway import ENVOY, free_port
+from tests.gateway.gateway import ENVOY
+from tests.processes import free_port
 
 NIST = {
     "": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

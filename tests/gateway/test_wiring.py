@@ -8,26 +8,27 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS, Permission
+from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS
 from maas_operator.gateway.access_log import FLUSH_MILLISECONDS
+from tests.api.grants import granted
 from tests.api.operator_process import custom, operator_process
 from tests.cluster import Cluster
 from tests.gateway.backend import PROMPT_TOKENS, Backend
-from tests.gateway.gateway import ENVOY, digest, free_port
-from tests.ledger.processes import NAMESPACE, REPOSITORY, WRITER, LedgerProcess, Process, token
+from tests.gateway.gateway import ENVOY, digest
+from tests.ledger.processes import NAMESPACE, WRITER, LedgerProcess, token
+from tests.processes import CHECKOUT, Process, free_port
 
 pytestmark = pytest.mark.api
 
 NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "26"))
 KEY = "sk-of-the-test"
-RBAC = "rbac.authorization.k8s.io"
 Manifest = dict[str, Any]
 
 
@@ -37,7 +38,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made.down()
     try:
         made.up("api")
-        crds = str(REPOSITORY / "crds")
+        crds = str(CHECKOUT / "crds")
         made.kubectl("apply", "--server-side", "-f", crds)
         made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
         yield made
@@ -76,11 +77,10 @@ class House:
         self.agent = Process(folder / "agent.log", "-m", "maas_operator.main", "gateway", *arguments)
         self.envoy = Process(
             folder / "envoy.log",
-            "-c",
-            "import os, sys; os.execv(sys.argv[1], sys.argv[1:])",
-            *(ENVOY, "-c", f"{self.envoy_folder}/bootstrap.json", "--service-node", "gateway"),
+            *("-c", f"{self.envoy_folder}/bootstrap.json", "--service-node", "gateway"),
             *("--service-cluster", "gateway", "--concurrency", "1", "-l", "warning", "--disable-hot-restart"),
             *("--file-flush-interval-msec", str(FLUSH_MILLISECONDS)),
+            program=ENVOY,
         )
 
     def apply(self, *manifests: Manifest) -> None:
@@ -120,25 +120,6 @@ class House:
             assert time.monotonic() - begun < seconds, f"{self.agent.said()[-3000:]}\n{self.ledger.said()[-1000:]}"
             await asyncio.sleep(0.02)
         return time.monotonic() - begun
-
-
-def granted(cluster: Cluster, user: str, permissions: Iterable[Permission]) -> Path:
-    """A kubeconfig that may do what the table says."""
-    rules = [
-        {"apiGroups": [each.group], "resources": [each.resource], "verbs": list(each.verbs)} for each in permissions
-    ]
-    metadata = {"name": user}
-    role = {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
-    binding = {
-        "apiVersion": f"{RBAC}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": metadata,
-        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": user},
-        "subjects": [{"kind": "User", "name": user, "apiGroup": RBAC}],
-    }
-    whole = {"apiVersion": "v1", "kind": "List", "items": [role, binding]}
-    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(whole))
-    return cluster.user_kubeconfig(user)
 
 
 def own_address() -> str:
