@@ -2,48 +2,35 @@
 the permissions that the tables give it and no others."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS
-from maas_operator.gateway.access_log import FLUSH_MILLISECONDS
 from tests.api.grants import granted
-from tests.api.operator_process import custom, operator_process
+from tests.api.operator_process import operator_process
 from tests.cluster import Cluster
 from tests.gateway.backend import PROMPT_TOKENS, Backend
-from tests.gateway.gateway import ENVOY, digest
+from tests.gateway.replica import Manifest, Replica, api_key, apply, assistant, gateway_cluster, own_address, slice_of
 from tests.ledger.processes import NAMESPACE, WRITER, LedgerProcess, token
-from tests.processes import CHECKOUT, Process, free_port
+from tests.processes import free_port
 
 pytestmark = pytest.mark.api
 
 NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "26"))
 KEY = "sk-of-the-test"
-Manifest = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = Cluster(NUMBER, tmp_path_factory.mktemp("cluster"))
-    made.down()
-    try:
-        made.up("api")
-        crds = str(CHECKOUT / "crds")
-        made.kubectl("apply", "--server-side", "-f", crds)
-        made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+    with gateway_cluster(NUMBER, tmp_path_factory.mktemp("cluster")) as made:
         yield made
-    finally:
-        made.down()
 
 
 class House:
@@ -52,50 +39,21 @@ class House:
     def __init__(self, cluster: Cluster, folder: Path, engine: Backend) -> None:
         self.cluster = cluster
         self.engine = engine
-        self.ports = {name: free_port() for name in ("port", "adminPort", "agentPort", "innerPort")}
-        self.health = free_port()
         (folder / "token").write_text(token(cluster, NAMESPACE, WRITER))
         self.ledger_token = (folder / "token").read_text()
         ledger_rights = granted(cluster, "ledger", LEDGER_PERMISSIONS)
         url = f"sqlite:///{folder}/ledger.db"
         self.ledger = LedgerProcess(folder, cluster, url, free_port(), free_port(), kubeconfig=ledger_rights)
-        settings = {"address": "127.0.0.1", "workers": 1, **self.ports}
-        (folder / "settings.yaml").write_text(json.dumps(settings))
-        self.envoy_folder = folder / "envoy"
-        options = {
-            "kubeconfig": granted(cluster, "gateway", GATEWAY_PERMISSIONS),
-            "settings": folder / "settings.yaml",
-            "folder": self.envoy_folder,
-            "access-log": folder / "logs" / "access.log",
-            "ledger": self.ledger.address,
-            "ledger-token": folder / "token",
-            "pod-uid": "the-pod",
-            "health-port": self.health,
-            "metrics-port": free_port(),
-        }
-        arguments = [f"--{name}={value}" for name, value in options.items()]
-        self.agent = Process(folder / "agent.log", "-m", "maas_operator.main", "gateway", *arguments)
-        self.envoy = Process(
-            folder / "envoy.log",
-            *("-c", f"{self.envoy_folder}/bootstrap.json", "--service-node", "gateway"),
-            *("--service-cluster", "gateway", "--concurrency", "1", "-l", "warning", "--disable-hot-restart"),
-            *("--file-flush-interval-msec", str(FLUSH_MILLISECONDS)),
-            program=ENVOY,
-        )
+        rights = granted(cluster, "gateway", GATEWAY_PERMISSIONS)
+        self.replica = Replica(folder / "replica", rights, self.ledger.address, folder / "token")
+        self.agent, self.envoy = self.replica.agent, self.replica.envoy
 
     def apply(self, *manifests: Manifest) -> None:
-        whole = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
-        self.cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(whole))
+        apply(self.cluster, *manifests)
 
     async def chat(self) -> int:
         """The status of a call; 0 where nobody answers."""
-        body = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]}
-        url = f"http://127.0.0.1:{self.ports['port']}/v1/chat/completions"
-        with contextlib.suppress(aiohttp.ClientError):
-            async with aiohttp.request("POST", url, json=body, headers={"Authorization": f"Bearer {KEY}"}) as answer:
-                await answer.read()
-                return answer.status
-        return 0
+        return await self.replica.chat(KEY)
 
     async def calls(self, status: int) -> bool:
         return await self.chat() == status
@@ -107,12 +65,6 @@ class House:
             line = json.loads(await answer.read())
             return line["answered"], line["promptTokens"]
 
-    async def ready(self) -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with aiohttp.request("GET", f"http://127.0.0.1:{self.health}/readyz") as answer:
-                return answer.status == 200
-        return False
-
     async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = 30) -> float:
         """Seconds until it is true."""
         begun = time.monotonic()
@@ -122,55 +74,16 @@ class House:
         return time.monotonic() - begun
 
 
-def own_address() -> str:
-    """An address of this machine that is no loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing
-        return str(probe.getsockname()[0])
-
-
-def team_a(kind: str, name: str, **spec: Any) -> Manifest:
-    manifest = custom(kind, name, spec=spec)
-    manifest["metadata"]["namespace"] = "team-a"
-    return manifest
-
-
-def api_key(name: str = "ci") -> Manifest:
-    return team_a("ApiKey", name, tag=name, description="of a test", sha256=digest(KEY))
-
-
-def slice_of(engine: Backend, ready: bool = True) -> Manifest:
-    """What the cluster's own controller makes of a Service and its pods. The API server refuses loopback addresses, so
-    that the engine is called by the machine's own."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "assistant-1",
-            "namespace": "team-a",
-            "labels": {"kubernetes.io/service-name": "assistant"},
-        },
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "port": engine.port, "protocol": "TCP"}],
-        "endpoints": [{"addresses": [engine.host], "conditions": {"ready": ready}}],
-    }
-
-
 @pytest.fixture
 async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator[House]:
     async with Backend("assistant", "tiny", host=own_address()) as engine:
         made = House(cluster, tmp_path, engine)
-        cluster.kubectl("create", "namespace", "team-a")
-        made.apply(
-            team_a("ModelService", "assistant", model={"name": "tiny"}, resourcePool="pool", flavor="small"),
-            api_key(),
-            slice_of(engine),
-        )
+        made.apply(assistant(), api_key(KEY), slice_of(engine))
         try:
             await asyncio.to_thread(made.ledger.start)
             made.agent.start()
             with operator_process(cluster, tmp_path / "operator.log", "--no-leader-election"):
-                await made.until(made.ready)
+                await made.until(made.replica.ready)
                 made.envoy.start()
                 yield made
         finally:
