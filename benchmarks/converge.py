@@ -94,7 +94,7 @@ _connections = local()
 def client(cluster: Cluster) -> Client:
     """A connection of this thread's own."""
     if getattr(_connections, "cluster", None) is not cluster:
-        _connections.cluster, _connections.client = cluster, cluster._client()
+        _connections.cluster, _connections.client = cluster, cluster.client()
     return _connections.client  # type: ignore[no-any-return]
 
 
