@@ -18,7 +18,7 @@ from tests.gateway.backend import Backend
 from tests.gateway.replica import ACCOUNT, Manifest, Replica, api_key, apply, assistant, slice_of
 
 KEYS = f"/apis/{GROUP}/{VERSION}/namespaces/{ACCOUNT}/{API_KEY.plural}"
-POLL_SECONDS = 0.005
+POLL_SECONDS = 0.02
 REFUSED_SECONDS = 30.0
 """Limit for a replica to refuse a deleted key: beyond, the measurement has failed."""
 KNOWN_SECONDS = 300.0
@@ -83,7 +83,7 @@ class Replicas:
         for replica in self.all:
             replica.agent.start()
         for replica in self.all:
-            await _until(replica.ready, KNOWN_SECONDS)
+            await until(replica.ready, KNOWN_SECONDS)
             replica.envoy.start()
 
     def end(self) -> None:
@@ -102,19 +102,26 @@ class Replicas:
         """Seconds from the act until each replica answers with this status, while each is asked all the time."""
         begun = time.monotonic()
         acting = asyncio.create_task(asyncio.to_thread(act))
-        seconds = await asyncio.gather(*(self._answers(replica, key, status, begun) for replica in self.all))
+
+        async def answered(replica: Replica) -> float:
+            await self.answers(replica, key, status)
+            return time.monotonic() - begun
+
+        seconds = await asyncio.gather(*map(answered, self.all))
         await acting
         return tuple(seconds)
 
-    async def _answers(self, replica: Replica, key: str, status: int, begun: float) -> float:
+    async def answers(self, replica: Replica, key: str, status: int) -> None:
+        """Wait until calls with this key are answered so."""
+
         async def there() -> bool:
             return await replica.chat(key) == status
 
-        await _until(there, REFUSED_SECONDS)
-        return time.monotonic() - begun
+        await until(there, REFUSED_SECONDS)
 
 
-async def _until(true: Callable[[], Awaitable[bool]], seconds: float) -> None:
+async def until(true: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    """Wait. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not await true():  # noqa: ASYNC110 another process is asked
             await asyncio.sleep(POLL_SECONDS)
