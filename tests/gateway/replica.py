@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from maas_operator.gateway.access_log import FLUSH_MILLISECONDS
 from tests.api.operator_process import custom
@@ -73,6 +75,13 @@ class Replica:
             async with aiohttp.request("GET", f"http://127.0.0.1:{self.health}/readyz") as answer:
                 return answer.status == 200
         return False
+
+    async def shown(self, path: str = "/metrics") -> dict[str, Metric]:
+        """What Prometheus is shown, by family (a counter's name is without its _total), read by its own parser."""
+        async with aiohttp.request("GET", f"http://127.0.0.1:{self.metrics}{path}") as answer:
+            text = await answer.text()
+            assert answer.status == 200, text
+            return {each.name: each for each in text_string_to_metric_families(text)}
 
     async def chat(self, key: str) -> int:
         """The status of a call; 0 where nobody answers."""

@@ -19,8 +19,7 @@ NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "26"))
 KEYS = 30_000
 REVOCATIONS = 3
 SECONDS = 5.0
-"""The aim is 1 s, with a machine for each replica; here two agents, two Envoys and the API server share one with whatever
-else runs."""
+"""The aim is 1 s, with a machine for each replica; here two of them and the API server share one with all else."""
 READY_SECONDS = 60.0
 """Limit for an agent that finds Envoy's files there."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client.metrics_core import Metric
 
 from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS
 from tests.api.grants import granted
@@ -25,6 +26,25 @@ pytestmark = pytest.mark.api
 
 NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "26"))
 KEY = "sk-of-the-test"
+ENVOY_SHOWS = {
+    "envoy_server_live",
+    "envoy_server_days_until_first_cert_expiring",
+    "envoy_http_downstream_rq_xx",
+    "envoy_http_downstream_rq_time",
+    "envoy_http_downstream_cx_active",
+    "envoy_http_lua_errors",
+    "envoy_http_rds_update_rejected",
+    "envoy_cluster_manager_cds_update_rejected",
+    "envoy_listener_manager_lds_update_rejected",
+    "envoy_extension_config_discovery_http_filter_keys_config_fail",
+    "envoy_listener_downstream_cx_overload_reject",
+    "envoy_filesystem_write_failed",
+    "envoy_overload_envoy_resource_monitors_fixed_heap_pressure",
+    "envoy_cluster_outlier_detection_ejections_active",
+    "envoy_cluster_upstream_cx_connect_fail",
+    "envoy_cluster_upstream_rq_timeout",
+}
+"""What docs/operating.md names."""
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +120,8 @@ async def test_what_is_applied_is_served_and_metered_and_what_is_deleted_is_refu
 
     await house.until(all_counted)
 
+    await metrics_show_it(house.replica)
+
     house.agent.end(signal.SIGKILL)
     for _ in range(20):
         assert await house.chat() == 200
@@ -119,3 +141,27 @@ async def test_what_is_applied_is_served_and_metered_and_what_is_deleted_is_refu
     assert await house.chat() == 401
     await house.until(all_counted)
     assert house.agent.end(signal.SIGTERM) == 0, house.agent.said()[-3000:]
+
+
+async def metrics_show_it(replica: Replica) -> None:
+    """The agent's own, and of Envoy's what matters and no more."""
+    shown = await replica.shown()
+    assert value(shown["maas_gateway_keys"]) == 1
+    assert value(shown["maas_gateway_usage_waiting_bytes"]) == 0
+    assert value(shown["maas_gateway_publish_failures"]) == 0
+    of_envoy = await replica.shown("/metrics/envoy")
+    assert set(of_envoy) >= ENVOY_SHOWS
+    assert len(of_envoy) < 60
+    assert value(of_envoy["envoy_http_api_key_auth_allowed"]) >= 1
+    rejected = [name for name, family in of_envoy.items() if name.endswith("update_rejected") and value(family)]
+    assert not rejected
+    (healthy,) = (
+        each
+        for each in of_envoy["envoy_cluster_membership_healthy"].samples
+        if each.labels["envoy_cluster_name"] == "team-a_assistant"
+    )
+    assert healthy.value == 1
+
+
+def value(family: Metric) -> float:
+    return sum(each.value for each in family.samples)
