@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from cryptography import x509
 
 from maas_operator.gateway.facts import Facts
@@ -56,7 +57,7 @@ class Encrypted(Gateway):
             return False
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def encrypted(engine: Backend, tmp_path: Path) -> AsyncIterator[Encrypted]:
     authority, folder = Authority(tmp_path / "authority"), tmp_path / "mounted"
     folder.mkdir()
