@@ -10,13 +10,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from maas_operator import metrics, serve
 from maas_operator.api.usage import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS, Batch, Latencies, UsageRow
-from maas_operator.gateway import meters
+from maas_operator.gateway import counters
 from maas_operator.gateway.facts import Facts
-from maas_operator.gateway.shipping import counters
+from maas_operator.gateway.shipping import counters as shipping
 from maas_operator.ledger.meters import Meters
 
 OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
-HOMES = (metrics, serve, meters, counters)
+HOMES = (metrics, serve, counters, shipping)
 TAKEN = {"job", "instance", "le", "quantile", "pod", "namespace", "container", "endpoint"}
 """Labels that Prometheus, or its operator, puts on every series."""
 NOT_BASE = re.compile(r"_(ms|milliseconds|minutes|kib|mib|kb|mb|percent)(_|$)")
@@ -55,7 +55,8 @@ def counted() -> Meters:
 
 def shown() -> dict[str, Metric]:
     """All of ours by name, as Prometheus' own parser reads them; a counter's name is without its _total."""
-    meters.show(Facts())
+    counters.show(Facts())
+    counters.CONTENT_CONTROL.labels("input", "allowed")
     for each in (metrics.ERRORS.labels("k", "r"), metrics.WRITES.labels("k", "v")):
         each.inc(0)
     metrics.RECONCILE_SECONDS.labels("k")
