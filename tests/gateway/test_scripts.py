@@ -1,13 +1,15 @@
-"""M22: the Lua SHA-256, by the vectors of NIST (FIPS 180-4, CAVP) and at the edges of its blocks, in Envoy itself."""
+"""Scripts alone, in Envoy itself. The SHA-256 (M22) by the vectors of NIST (FIPS 180-4, CAVP) and at its blocks' edges."""
 
 import asyncio
 import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from maas_operator.gateway.envoy.filters import script
+from maas_operator.gateway.envoy.lua import GUARD, script
 from tests.gateway.gateway import ENVOY
 from tests.processes import free_port
 
@@ -52,32 +54,61 @@ end
 """
 
 
-def test_m22_sha256_in_lua_is_sha256() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="maas-sha256-"))
+FAILING = """
+envoy_on_request = guarded(function(handle) error("as it happens") end)
+"""
+
+
+@contextmanager
+def envoy_running(code: str) -> Iterator[int]:
+    """An Envoy with this script alone; its port."""
+    folder = Path(tempfile.mkdtemp(prefix="maas-lua-"))
     port = free_port()
-    (folder / "script.lua").write_text(script("sha256.lua") + ANSWER)
+    (folder / "script.lua").write_text(code)
     (folder / "config.yaml").write_text(CONFIG.format(admin=free_port(), port=port, script=folder / "script.lua"))
     envoy = subprocess.Popen(
-        [ENVOY, "-c", str(folder / "config.yaml"), "--concurrency", "1", "-l", "error", "--disable-hot-restart"]
+        [ENVOY, "-c", str(folder / "config.yaml"), "--concurrency", "1", "-l", "off", "--disable-hot-restart"]
     )
     try:
-        texts = [*NIST, *EDGES, *WORDS]
-        answers = asyncio.run(ask(port, texts))
+        yield port
     finally:
         envoy.kill()
         envoy.wait()
         shutil.rmtree(folder)
+
+
+def test_m22_sha256_in_lua_is_sha256() -> None:
+    texts = [*NIST, *EDGES, *WORDS]
+    with envoy_running(script("sha256.lua") + ANSWER) as port:
+        answers = asyncio.run(ask(port, texts))
     assert answers == [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     assert answers[: len(NIST)] == list(NIST.values())
 
 
-async def ask(port: int, texts: list[str]) -> list[str]:
+def test_a_script_that_fails_refuses_its_request() -> None:
+    with envoy_running(script(GUARD) + FAILING) as port:
+        assert asyncio.run(status(port)) == 500
+
+
+async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     for _ in range(500):
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            break
+            return await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             await asyncio.sleep(0.02)
+    raise TimeoutError("Envoy does not listen")
+
+
+async def status(port: int) -> int:
+    reader, writer = await connected(port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    line = await reader.readline()
+    writer.close()
+    return int(line.split()[1])
+
+
+async def ask(port: int, texts: list[str]) -> list[str]:
+    reader, writer = await connected(port)
     answers = []
     for text in texts:
         writer.write(f"GET / HTTP/1.1\r\nHost: a\r\ntext: {text}\r\n\r\n".encode())
