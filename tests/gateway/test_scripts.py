@@ -1,4 +1,4 @@
-"""Scripts alone, in Envoy itself. The SHA-256 (M22) by the vectors of NIST (FIPS 180-4, CAVP) and at its blocks' edges."""
+"""Scripts alone, in Envoy itself. SHA-256 (M22) by the vectors of NIST (FIPS 180-4, CAVP) and at its blocks' edges."""
 
 import asyncio
 import hashlib
