@@ -57,6 +57,7 @@ test-e2e: $(VENV)/ready ## real pods, real vLLM
 
 bench: $(VENV)/ready ## the benchmarks, JSON out
 	$(PYTHON) -m benchmarks.converge
+	$(PYTHON) -m benchmarks.revoke
 
 generate: $(VENV)/ready ## what is made from the models: crds/, the chart's copies, the reference
 	$(PYTHON) -m maas_operator.api.crd crds

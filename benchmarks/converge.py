@@ -19,7 +19,7 @@ from threading import local
 from typing import Any
 
 from benchmarks.audit import Audit, Write, by_resource
-from benchmarks.operator_process import OperatorProcess
+from tests.api.operator_process import Operator, operator_process
 from tests.cluster import Cluster
 from tests.cluster.client import MERGE_PATCH, Client
 from tests.cluster.progress import say
@@ -27,6 +27,7 @@ from tests.cluster.waiting import wait_until
 
 NUMBER = int(os.environ.get("MAAS_BENCH_CLUSTER", "38"))
 USER = "maas-operator-benchmark"
+NAMESPACE = "--namespace=default"
 CONVERGE_SECONDS = 1200
 """Limit for all services to be Running."""
 IDLE_SECONDS = 60
@@ -93,7 +94,7 @@ _connections = local()
 def client(cluster: Cluster) -> Client:
     """A connection of this thread's own."""
     if getattr(_connections, "cluster", None) is not cluster:
-        _connections.cluster, _connections.client = cluster, cluster._client()
+        _connections.cluster, _connections.client = cluster, cluster.client()
     return _connections.client  # type: ignore[no-any-return]
 
 
@@ -112,29 +113,25 @@ class Run:
 
     def figures(self) -> dict[str, Any]:
         self.audit.writes()
-        operator = OperatorProcess(self.kubeconfig, self.log)
-        try:
+        with operator_process(self.cluster, self.log, NAMESPACE, kubeconfig=self.kubeconfig) as operator:
             found: dict[str, Any] = {}
             for name, part in (("converge", self.converge), ("idle", self.idle), ("change", self.change)):
                 found[name] = part(operator)
                 say(f"{self.count} services, {name}: {json.dumps(found[name])}")
             found["peak_mib"] = round(operator.peak_mib(), 1)
-            wait_until(lambda: operator.running() == self.count, SETTLED_SECONDS, "the changed services to be Running")
+            wait_until(lambda: running(operator) == self.count, SETTLED_SECONDS, "the changed services to be Running")
             self.settle(operator)
-        finally:
             operator.stop()
-        operator = OperatorProcess(self.kubeconfig, self.log)
-        try:
+        with operator_process(self.cluster, self.log, NAMESPACE, kubeconfig=self.kubeconfig) as operator:
             found["restart"] = self.restart(operator)
-        finally:
             operator.stop()
         return found | {"without_operator": self.without_operator()}
 
-    def converge(self, operator: OperatorProcess) -> dict[str, Any]:
+    def converge(self, operator: Operator) -> dict[str, Any]:
         def tail() -> str:
-            return f"{operator.running()} are; the log ends: {self.log.read_text()[-2000:]}"
+            return f"{running(operator)} are; the log ends: {self.log.read_text()[-2000:]}"
 
-        wait_until(lambda: operator.running() == self.count, CONVERGE_SECONDS, "all services to be Running", tail)
+        wait_until(lambda: running(operator) == self.count, CONVERGE_SECONDS, "all services to be Running", tail)
         seconds, cpu = time.monotonic() - operator.began, operator.cpu_seconds()
         self.settle(operator)
         writes = self.audit.writes(USER)
@@ -149,19 +146,19 @@ class Run:
             "peak_mib": round(operator.peak_mib(), 1),
         }
 
-    def settle(self, operator: OperatorProcess) -> None:
+    def settle(self, operator: Operator) -> None:
         """Wait until nothing has been written, and no key has waited, for two seconds."""
         quiet = {"since": time.monotonic()}
         watcher = Audit(self.cluster.audit_log)
 
         def settled() -> bool:
-            if watcher.writes(USER) or operator.queued() != 0:
+            if watcher.writes(USER) or queued(operator) != 0:
                 quiet["since"] = time.monotonic()
             return time.monotonic() - quiet["since"] > 2
 
         wait_until(settled, SETTLED_SECONDS, "the operator to be quiet")
 
-    def idle(self, operator: OperatorProcess) -> dict[str, Any]:
+    def idle(self, operator: Operator) -> dict[str, Any]:
         self.audit.writes()
         cpu = operator.cpu_seconds()
         time.sleep(IDLE_SECONDS)
@@ -171,7 +168,7 @@ class Run:
             "writes": len(self.audit.writes(USER)),
         }
 
-    def change(self, _: OperatorProcess) -> dict[str, Any]:
+    def change(self, _: Operator) -> dict[str, Any]:
         self.audit.writes()
         _connections.cluster = None  # the idle minute outlived the connection
         chosen = random.Random(1).sample(range(self.count), min(CHANGES, self.count))  # noqa: S311 a sample, no secret
@@ -193,10 +190,10 @@ class Run:
 
         return wait_until(followed, CHANGE_SECONDS, f"the Deployment of {name} to follow")
 
-    def restart(self, operator: OperatorProcess) -> dict[str, Any]:
+    def restart(self, operator: Operator) -> dict[str, Any]:
         self.audit.writes()
         wait_until(
-            lambda: operator.running() == self.count and operator.queued() == 0,
+            lambda: running(operator) == self.count and queued(operator) == 0,
             SETTLED_SECONDS,
             "the operator to be steady",
         )
@@ -234,6 +231,16 @@ class Run:
         items = client(self.cluster).request("GET", path, resourceVersion="0")["items"]
         available = sum(item.get("status", {}).get("availableReplicas", 0) >= 1 for item in items)
         return bool(available == self.count)
+
+
+def running(operator: Operator) -> int:
+    """ModelServices of phase Running, as the operator counts them."""
+    return int(operator.metric('maas_operator_services{phase="Running"}'))
+
+
+def queued(operator: Operator) -> int:
+    """Keys that wait; -1 while it cannot tell."""
+    return int(operator.metric("maas_operator_queue_depth", otherwise=-1))
 
 
 def copy_of(item: dict[str, Any]) -> dict[str, Any]:

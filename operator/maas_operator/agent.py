@@ -1,11 +1,10 @@
 """maas-operator gateway: the process beside each Envoy."""
 
 import asyncio
-import gc
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ import click
 import structlog
 from pydantic import ValidationError
 
-from maas_operator import logs, serve
+from maas_operator import logs, process, serve
 from maas_operator.act.connection import connect
 from maas_operator.act.http import Http
 from maas_operator.api.kinds import API_KEY
-from maas_operator.gateway import products, running, settings, sharing
+from maas_operator.gateway import envoy_stats, products, running, settings, sharing
 from maas_operator.gateway.envoy.names import BOOTSTRAP, LOOPBACK
 from maas_operator.gateway.looking import look
 from maas_operator.gateway.products import Product
@@ -30,9 +29,6 @@ from maas_operator.gateway.shipping.shipper import Settings as Shipping
 from maas_operator.gateway.shipping.shipper import Shipper
 from maas_operator.options import kubeconfig_option, log_options, namespace_option
 from maas_operator.watch.watch import Watch
-
-COLLECT_AFTER = 50_000
-"""Objects made before Python looks for cycles."""
 
 log = structlog.get_logger()
 
@@ -70,18 +66,14 @@ class Agent:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, and ship then what is left. Raises what ends it otherwise."""
-        gc.set_threshold(COLLECT_AFTER, 50, 100)
-        self._take_signals()
-        runners = [
-            await serve.listen(serve.health(self.waiting_for), self._options.health_port),
-            await serve.listen(serve.metrics(), self._options.metrics_port),
-        ]
-        try:
-            async with aiohttp.ClientSession() as session:
+        process.collect_seldom()
+        process.stop_on_signals(self._stopping)
+        async with aiohttp.ClientSession() as session:
+            metrics = serve.metrics()
+            metrics.router.add_get(envoy_stats.PATH, envoy_stats.shown(session, self._options.admin))
+            health = serve.health(self.waiting_for)
+            async with serve.served((health, self._options.health_port), (metrics, self._options.metrics_port)):
                 await self._until_stopped(session)
-        finally:
-            for runner in runners:
-                await runner.cleanup()
 
     def waiting_for(self) -> Mapping[str, str]:
         """What has to be seen before Envoy may start. With its files there it may, whether or not this process, or an
@@ -111,7 +103,8 @@ class Agent:
         connection = await connect(options.kubeconfig)
         http = Http(connection)
         seen, changes = Seen(), Changes()
-        watch = Watch(GATEWAYS, seen, changes, http.read, connection.server, connection.session, self._take_signals)
+        signals = partial(process.stop_on_signals, self._stopping)
+        watch = Watch(GATEWAYS, seen, changes, http.read, connection.server, connection.session, signals)
         self._waiting_for = watch.waiting_for
         quotas = Quotas(session, options.ledger, options.ledger_token)
         facts = look(seen, changes, (options.namespace, options.service), lambda: quotas.used)
@@ -126,11 +119,6 @@ class Agent:
                 )
         finally:
             await http.close()
-
-    def _take_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
 
 
 def _with_quota(seen: Seen) -> bool:

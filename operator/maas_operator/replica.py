@@ -1,18 +1,17 @@
 """One replica of the operator: it serves its health, campaigns, and acts while it leads."""
 
 import asyncio
-import gc
 import os
 import secrets
-import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from maas_operator import metrics, serve
+from maas_operator import metrics, process, serve
 from maas_operator.act.cluster import Cluster
 from maas_operator.act.connection import Connection, connect
 from maas_operator.act.election import Election
@@ -34,8 +33,6 @@ WORKERS = 32
 """Reconciles at a time: each waits for the API server most of its time."""
 INTERVALS = {MODEL_SERVICE.kind: 0.5, RESOURCE_POOL.kind: 1.0, MODEL.kind: 1.0}
 """Least seconds between two reconciles of an object. Pools and Models change with every service and pod of theirs."""
-COLLECT_AFTER = 50_000
-"""Objects made before Python looks for cycles; its default of 700 costs a tenth of all CPU time here."""
 
 log = structlog.get_logger()
 
@@ -64,20 +61,16 @@ class Replica:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises what ends it otherwise."""
-        gc.set_threshold(COLLECT_AFTER, 50, 100)
-        self._take_signals()
-        runners = [
-            await serve.listen(serve.health(self.waiting_for), self._options.health_port),
-            await serve.listen(serve.metrics(), self._options.metrics_port),
-        ]
-        connection = await connect(self._options.kubeconfig)
-        http = Http(connection)
-        try:
-            await self._until_stopped(connection, http)
-        finally:
-            await http.close()
-            for runner in runners:
-                await runner.cleanup()
+        process.collect_seldom()
+        process.stop_on_signals(self._stopping)
+        health = serve.health(self.waiting_for)
+        async with serve.served((health, self._options.health_port), (serve.metrics(), self._options.metrics_port)):
+            connection = await connect(self._options.kubeconfig)
+            http = Http(connection)
+            try:
+                await self._until_stopped(connection, http)
+            finally:
+                await http.close()
 
     def waiting_for(self) -> Mapping[str, str]:
         """What this replica has still to see; a replica that stands by is ready."""
@@ -119,7 +112,8 @@ class Replica:
             store, cluster, Executor(cluster), Events(http, self._identity), rules(self._options.settings)
         )
         queue = Queue(reconciler.reconcile, WORKERS, INTERVALS)
-        watch = Watch(OPERATORS, store, queue, http.read, connection.server, connection.session, self._take_signals)
+        signals = partial(process.stop_on_signals, self._stopping)
+        watch = Watch(OPERATORS, store, queue, http.read, connection.server, connection.session, signals)
         self._watch = watch
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
         try:
@@ -129,9 +123,3 @@ class Replica:
         finally:
             self._watch = None
             reconciler.close()
-
-    def _take_signals(self) -> None:
-        """SIGTERM and SIGINT end this replica in order."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)

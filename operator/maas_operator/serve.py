@@ -1,9 +1,12 @@
 """Health and metrics by HTTP."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, disable_created_metrics, generate_latest
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # as many series again, which nobody asks for
 
 WaitingFor = Callable[[], Mapping[str, str]]
 """What is still to be seen before this replica does its work, and why; empty when it is ready."""
@@ -26,20 +29,27 @@ def health(waiting_for: WaitingFor) -> web.Application:
     return app
 
 
-def metrics() -> web.Application:
+def metrics(registry: CollectorRegistry = REGISTRY) -> web.Application:
     """/metrics, as Prometheus reads it."""
 
     async def show(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes([web.get("/metrics", show)])
     return app
 
 
-async def listen(app: web.Application, port: int) -> web.AppRunner:
-    """Serve an application on all addresses. Raises OSError where the port is taken."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, port=port).start()
-    return runner
+@asynccontextmanager
+async def served(*applications: tuple[web.Application, int], host: str | None = None) -> AsyncIterator[None]:
+    """Each application is served on its port. host: the address, None for all. Raises OSError where a port is taken."""
+    runners: list[web.AppRunner] = []
+    try:
+        for app, port in applications:
+            runners.append(web.AppRunner(app, access_log=None))
+            await runners[-1].setup()
+            await web.TCPSite(runners[-1], host, port).start()
+        yield
+    finally:
+        for runner in runners:
+            await runner.cleanup()

@@ -1,10 +1,33 @@
-"""A user who may do what api.permissions says, and nothing else."""
+"""Users who may do what a table of permissions says, and nothing else."""
 
-from typing import Any
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
-from maas_operator.api.permissions import PERMISSIONS
-from tests.api.operator_process import Account
+from maas_operator.api.permissions import PERMISSIONS, Permission
 from tests.cluster import Cluster
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+def granted(cluster: Cluster, user: str, permissions: Iterable[Permission]) -> Path:
+    """A kubeconfig that may do what the table says."""
+    rules = [
+        {"apiGroups": [each.group], "resources": [each.resource], "verbs": list(each.verbs)} for each in permissions
+    ]
+    metadata = {"name": user}
+    role = {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
+    binding = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": user},
+        "subjects": [{"kind": "User", "name": user, "apiGroup": RBAC}],
+    }
+    whole = {"apiVersion": "v1", "kind": "List", "items": [role, binding]}
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(whole))
+    return cluster.user_kubeconfig(user)
 
 
 class Grants:
@@ -17,23 +40,8 @@ class Grants:
 
     def all_but(self, resource: str = "", verb: str = "") -> None:
         """Grant everything in api.permissions but this."""
-        rules = [
-            {
-                "apiGroups": [each.group],
-                "resources": [each.resource],
-                "verbs": verbs,
-            }
+        left = [
+            replace(each, verbs=tuple(name for name in each.verbs if (each.resource, name) != (resource, verb)))
             for each in PERMISSIONS
-            if (verbs := [name for name in each.verbs if (each.resource, name) != (resource, verb)])
         ]
-        rbac = "rbac.authorization.k8s.io"
-        metadata = {"name": self._user}
-        role = {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
-        binding: dict[str, Any] = {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": self._user},
-            "subjects": [{"kind": "User", "name": self._user, "apiGroup": rbac}],
-        }
-        Account.apply_to(self._cluster, role, binding)
+        granted(self._cluster, self._user, [each for each in left if each.verbs])

@@ -1,13 +1,9 @@
 """The operator as a real process beside a real API server, and what tests look at."""
 
-import contextlib
 import json
 import os
-import random
 import signal
-import socket
-import subprocess
-import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,28 +13,24 @@ from typing import Any
 
 from tests.cluster import Cluster, ClusterError
 from tests.cluster.waiting import wait_until
+from tests.processes import Process, free_port
 
-CHECKOUT = Path(__file__).parents[2]
 READY_SECONDS = 30.0
-PORTS = range(23_000, 32_000)
 STOP_SECONDS = 10.0
 """After SIGTERM the operator is gone within this time: kubelets kill no sooner than 30 s."""
 
 Manifest = dict[str, Any]
 
 
-class Operator:
+class Operator(Process):
     """One process of `maas-operator run`."""
 
     def __init__(self, kubeconfig: Path, log: Path, *options: str) -> None:
-        self._log = log
         self._health, self._metrics = free_port(), free_port()
-        command = [sys.executable, "-m", "maas_operator.main", "run", f"--kubeconfig={kubeconfig}"]
-        command += [f"--health-port={self._health}", f"--metrics-port={self._metrics}", *options]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                command, stderr=output, env=os.environ | {"PYTHONPATH": str(CHECKOUT / "operator")}
-            )
+        ports = [f"--health-port={self._health}", f"--metrics-port={self._metrics}"]
+        super().__init__(log, "-m", "maas_operator.main", "run", f"--kubeconfig={kubeconfig}", *ports, *options)
+        self.began = time.monotonic()
+        self.start()
 
     def wait_ready(self) -> None:
         wait_until(lambda: self.readiness() == "", READY_SECONDS, "the operator to be ready", self.tail)
@@ -47,10 +39,10 @@ class Operator:
         """What it waits for; empty when it is ready."""
         return self._get(self._health, "/readyz", otherwise="it does not answer").removeprefix("ok").strip()
 
-    def metric(self, name: str) -> float:
-        """A sample's value, by its name with labels; 0 where there is none."""
+    def metric(self, name: str, otherwise: float = 0.0) -> float:
+        """A sample's value, by its name with labels."""
         lines = self._get(self._metrics, "/metrics", otherwise="").splitlines()
-        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + " ")), 0.0)
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + " ")), otherwise)
 
     def writes(self) -> float:
         """Writes since it began, the lease's apart."""
@@ -65,20 +57,14 @@ class Operator:
         return "\n".join(self._log.read_text().splitlines()[-20:])
 
     def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+        os.kill(self.pid, number)
 
     def stop(self) -> int:
         """End it in order; returns its exit status."""
-        if self._process.poll() is None:
-            self.signal(signal.SIGTERM)
-        return self._process.wait(STOP_SECONDS)
+        return self.end(signal.SIGTERM, STOP_SECONDS)
 
     def kill(self) -> None:
-        self.signal(signal.SIGKILL)
-        self._process.wait()
-
-    def running(self) -> bool:
-        return self._process.poll() is None
+        self.end(signal.SIGKILL)
 
     def _get(self, port: int, path: str, otherwise: str) -> str:
         assert self.running(), f"the operator has ended: {self.tail()}"
@@ -101,15 +87,6 @@ def operator_process(cluster: Cluster, log: Path, *options: str, kubeconfig: Pat
         if started.running():
             started.signal(signal.SIGCONT)
             started.kill()
-
-
-def free_port() -> int:
-    """A port that nobody listens on, from below those that outgoing connections take by themselves."""
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError(f"no port of {PORTS} is free")
 
 
 class Account:

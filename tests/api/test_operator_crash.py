@@ -14,8 +14,9 @@ from maas_operator.act.connection import Connection, connect
 from maas_operator.act.http import JSON, NO_QUERY, Http
 from maas_operator.api.settings import Settings
 from maas_operator.replica import Options, Replica
-from tests.api.operator_process import Account, free_port
+from tests.api.operator_process import Account
 from tests.cluster import Cluster
+from tests.processes import free_port
 
 pytestmark = pytest.mark.api
 

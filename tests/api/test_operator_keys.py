@@ -16,9 +16,10 @@ from maas_operator.api.settings import Settings
 from maas_operator.keymaking import digest_of
 from maas_operator.replica import Options, Replica
 from tests.api.grants import Grants
-from tests.api.operator_process import Account, Manifest, Operator, custom, free_port, operator_process
+from tests.api.operator_process import Account, Manifest, Operator, custom, operator_process
 from tests.api.test_operator_crash import run_until_quiet_or_killed
 from tests.cluster import Cluster
+from tests.processes import free_port
 
 pytestmark = pytest.mark.api
 

@@ -39,11 +39,14 @@ def test_what_the_notes_say_to_type_works(releases: Releases) -> None:
         releases.cluster.kubectl(*arguments)
 
 
-def test_everything_on_is_accepted_but_for_the_monitor_that_needs_prometheus(releases: Releases) -> None:
+def test_everything_on_is_accepted_but_for_what_needs_other_operators(releases: Releases) -> None:
     flags = ["--values", str(values_of("everything-on")), "--set", "crds.keep=true"]
-    releases.install(*flags, "--set", "metrics.serviceMonitor.enabled=false")
+    no_monitor, no_certificate = "metrics.serviceMonitor.enabled=false", "gateway.tls.certManager.enabled=false"
+    releases.install(*flags, "--set", f"{no_monitor},{no_certificate}")
     with pytest.raises(HelmError, match='no matches for kind "ServiceMonitor"'):
-        releases.upgrade(*flags)
+        releases.upgrade(*flags, "--set", no_certificate)
+    with pytest.raises(HelmError, match='no matches for kind "Certificate"'):
+        releases.upgrade(*flags, "--set", no_monitor)
 
 
 def test_the_pods_pass_the_restricted_pod_security_standard(releases: Releases) -> None:

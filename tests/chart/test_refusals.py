@@ -37,6 +37,15 @@ WRONG = {
     "fullnameOverride=1a": "at '/fullnameOverride': '1a' does not match pattern",
     "roles.catalogueReaders[0].kind=Team": "value must be one of 'User', 'Group', 'ServiceAccount'",
     "serviceAccount.create=false": "say in serviceAccount.name which service account the operator runs as",
+    "ledger.replicas=2": "ledger.replicas above 1 needs ledger.databaseSecretName",
+    "ledger.replicas=0": "at '/ledger/replicas': minimum: got 0, want 1",
+    "networkPolicy.database.ports={0}": "at '/networkPolicy/database/ports/0': minimum",
+    "gateway.tls.certManager.enabled=true": "needs gateway.tls.secretName: the name of the Secret",
+    "gateway.tls.certManager.enabled=true,gateway.tls.secretName=t": "issuerRef.name: who signs the certificate",
+    "gateway.tls.certManager.enabled=true,gateway.tls.secretName=t,gateway.tls.certManager.issuerRef.name=i": (
+        "dnsNames: the names that clients call the gateway by"
+    ),
+    "gateway.tls.certManager.duration=90d": "at '/gateway/tls/certManager/duration': '90d' does not match pattern",
     "metrics.serviceMonitor.enabled=true,metrics.service.enabled=false": "needs metrics.service.enabled",
 }
 

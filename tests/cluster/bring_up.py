@@ -54,7 +54,7 @@ class ControlPlane:
     def _ready(self, name: str) -> Callable[[], bool]:
         addresses = self._layout.addresses
         if name == "etcd":
-            return lambda: _answers(self._client(str(LOOPBACK), addresses.etcd_port), "/health")
+            return lambda: _answers(self.etcd_client(), "/health")
         if name == "kube-apiserver":
             return lambda: _answers(self.client(), "/readyz")
         ports = {
@@ -69,6 +69,10 @@ class ControlPlane:
         """A client of the API server, as the admin."""
         ip = control_plane.apiserver_ip(self._layout, self._settings)
         return self._client(str(ip), self._layout.addresses.apiserver_port)
+
+    def etcd_client(self) -> Client:
+        """A client of etcd, which speaks JSON too."""
+        return self._client(str(LOOPBACK), self._layout.addresses.etcd_port)
 
     def _client(self, host: str, port: int) -> Client:
         authority = self._layout.authority

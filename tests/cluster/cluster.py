@@ -6,10 +6,11 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.cluster import build, dns, images, kwok, network, prerequisites, removal
 from tests.cluster.addresses import Addresses
@@ -21,6 +22,7 @@ from tests.cluster.node import Node
 from tests.cluster.parts import PROFILES
 from tests.cluster.processes import Processes
 from tests.cluster.progress import say
+from tests.cluster.seeding import seed
 from tests.cluster.settings import Settings, recall
 from tests.cluster.waiting import wait_until
 
@@ -114,7 +116,7 @@ class Cluster:
         if settings is None:
             return Status(None, False, {}, {})
         processes = {name: self._processes.running(name) for name in self._processes.names()}
-        answers = self._client().answers("/readyz")
+        answers = self.client().answers("/readyz")
         return Status(settings.profile, answers, processes, self._nodes() if answers else {})
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
@@ -155,12 +157,12 @@ class Cluster:
         `capacity` (quantities: {"huawei.com/Ascend910": "8"}) adds to 64 cpu, 512Gi memory, 110 pods, or replaces.
         """
         names = [f"{prefix}-{index:04}" for index in range(count)]
-        kwok.add_nodes(self._client(), names, capacity or {}, labels or {})
+        kwok.add_nodes(self.client(), names, capacity or {}, labels or {})
         return names
 
     def set_node_capacity(self, node: str, capacity: Mapping[str, str]) -> None:
         """Give a node extended resources ({"nvidia.com/gpu": "8"}) and wait until they are allocatable."""
-        client, path = self._client(), f"/api/v1/nodes/{node}"
+        client, path = self.client(), f"/api/v1/nodes/{node}"
         status = {"status": {"capacity": dict(capacity), "allocatable": dict(capacity)}}
         client.request("PATCH", f"{path}/status", status, MERGE_PATCH)
 
@@ -176,6 +178,15 @@ class Cluster:
         name = f"user-{re.sub(r'[^A-Za-z0-9.-]', '-', user)}-{digest}"
         server = self._control_plane().server
         return self._layout.write_kubeconfig(self.directory / "kubeconfigs" / name, server, user, list(groups), name)
+
+    def client(self) -> Client:
+        """A connection to the API server as the admin, for one thread; to be closed."""
+        return self._control_plane().client()
+
+    def seed(self, group: str, plural: str, objects: Iterable[Mapping[str, Any]]) -> None:
+        """Put thousands of namespaced custom resources there at once, status included, past the API server's checks."""
+        with closing(self._control_plane().etcd_client()) as etcd:
+            seed(etcd, group, plural, objects)
 
     def _check(self, profile: str, nodes: int, flags: Mapping[str, Sequence[str]]) -> None:
         if profile not in PROFILES:
@@ -205,7 +216,7 @@ class Cluster:
 
     def _start_dns(self) -> None:
         path = f"/apis/apps/v1/namespaces/{dns.NAMESPACE}/deployments/{dns.NAME}"
-        client = self._client()
+        client = self.client()
         if client.answers(path) and client.request("GET", path)["status"].get("availableReplicas"):
             return
         say("starting coredns")
@@ -232,11 +243,8 @@ class Cluster:
         addresses = [self._layout.addresses.node(index) for index in range(1, count + 1)]
         return [Node(self._layout, node, self._processes) for node in addresses]
 
-    def _client(self) -> Client:
-        return self._control_plane().client()
-
     def _nodes(self) -> dict[str, bool]:
-        client = self._client()
+        client = self.client()
         ready = kwok.ready_nodes(client)
         names = [node["metadata"]["name"] for node in client.request("GET", "/api/v1/nodes")["items"]]
         return {name: name in ready for name in names}

@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,14 +20,9 @@ from maas_operator.gateway.envoy import render, render_start
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
 from maas_operator.gateway.settings import GatewaySettings
+from tests.processes import free_port
 
 ENVOY = shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy") or ""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def digest(key: str) -> str:

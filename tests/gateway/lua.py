@@ -8,7 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.gateway.gateway import ENVOY, free_port
+from tests.gateway.gateway import ENVOY
+from tests.processes import free_port
 
 CONFIG = """
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
@@ -34,12 +35,17 @@ static_resources:
 
 def answers(code: str, texts: list[str]) -> list[str]:
     """What a script answers to requests with these in the header `text`."""
+    return [body for _, body in asked(code, texts)]
+
+
+def asked(code: str, texts: list[str]) -> list[tuple[int, str]]:
+    """Status and body of the answers to requests with these in the header `text`."""
     folder = Path(tempfile.mkdtemp(prefix="maas-lua-"))
     port = free_port()
     (folder / "script.lua").write_text(code)
     (folder / "config.yaml").write_text(CONFIG.format(admin=free_port(), port=port, script=folder / "script.lua"))
     envoy = subprocess.Popen(
-        [ENVOY, "-c", str(folder / "config.yaml"), "--concurrency", "1", "-l", "error", "--disable-hot-restart"]
+        [ENVOY, "-c", str(folder / "config.yaml"), "--concurrency", "1", "-l", "off", "--disable-hot-restart"]
     )
     try:
         return asyncio.run(_ask(f"http://127.0.0.1:{port}", texts))
@@ -49,7 +55,7 @@ def answers(code: str, texts: list[str]) -> list[str]:
         shutil.rmtree(folder)
 
 
-async def _ask(url: str, texts: list[str]) -> list[str]:
+async def _ask(url: str, texts: list[str]) -> list[tuple[int, str]]:
     async with aiohttp.ClientSession() as session:
         for _ in range(500):
             try:
@@ -57,4 +63,5 @@ async def _ask(url: str, texts: list[str]) -> list[str]:
                 break
             except aiohttp.ClientError:
                 await asyncio.sleep(0.02)
-        return [await (await session.get(url, headers={"text": text})).text() for text in texts]
+        found = [await session.get(url, headers={"text": text}) for text in texts]
+        return [(each.status, await each.text()) for each in found]

@@ -11,7 +11,7 @@ import yaml
 
 from tests.cluster.build import binary
 from tests.cluster.pki import Authority
-from tests.gateway.gateway import free_port
+from tests.processes import free_port
 
 FILES = Path(__file__).parents[2] / "charts/maas-operator/files/limits"
 SECONDS = 30.0

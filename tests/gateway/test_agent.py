@@ -17,8 +17,9 @@ from maas_operator.gateway.publishing import Publisher
 from maas_operator.gateway.running import answering
 from maas_operator.gateway.tokens import sign
 from tests.gateway.backend import PROMPT_TOKENS, Backend
-from tests.gateway.gateway import Answer, Gateway, free_port
+from tests.gateway.gateway import Answer, Gateway
 from tests.gateway.scene import key, service
+from tests.processes import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

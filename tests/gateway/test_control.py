@@ -14,8 +14,9 @@ from maas_operator.gateway.running import answering
 from tests.cluster.pki import Authority
 from tests.gateway.backend import PROMPT_TOKENS, Backend
 from tests.gateway.control import Control, controlled, facts_of, refuse
-from tests.gateway.gateway import Answer, Gateway, free_port
+from tests.gateway.gateway import Answer, Gateway
 from tests.gateway.test_errors import refused
+from tests.processes import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -2,17 +2,17 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
+import pytest_asyncio
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from maas_operator.gateway.facts import Facts
+from tests.cluster.pki import Authority
 from tests.gateway.backend import Backend
 from tests.gateway.gateway import Gateway
 from tests.gateway.scene import key, service
@@ -20,18 +20,12 @@ from tests.gateway.scene import key, service
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def mount(folder: Path, name: str) -> None:
+def mount(folder: Path, certificate: Path, key_file: Path) -> None:
     """Put a certificate there as the kubelet does: a new folder, and a link that is moved over the old one."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(subject, subject, private.public_key(), x509.random_serial_number())
-    certificate = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(private, hashes.SHA256())
-    data = folder / f"..{name}"
+    data = folder / f"..{certificate.stem}"
     data.mkdir()
-    (data / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (data / "tls.key").write_bytes(private.private_bytes(*plain))
+    (data / "tls.crt").write_bytes(certificate.read_bytes())
+    (data / "tls.key").write_bytes(key_file.read_bytes())
     (folder / "..new").symlink_to(data.name)
     (folder / "..new").rename(folder / "..data")
     for file in ("tls.crt", "tls.key"):
@@ -39,20 +33,19 @@ def mount(folder: Path, name: str) -> None:
             (folder / file).symlink_to(f"..data/{file}")
 
 
-@pytest.fixture
-def secret(tmp_path: Path) -> Iterator[Path]:
-    mount(tmp_path, "first")
-    yield tmp_path
-
-
 class Encrypted(Gateway):
+    """A replica whose clients check its certificate."""
+
     url = property(lambda self: f"https://127.0.0.1:{self.settings.port}")
+    authority: Authority
+    mounted: Path
+
+    def trusting(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.authority.certificate_file))
 
     async def shown(self) -> str:
-        """The common name of the certificate that is shown."""
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        _, writer = await asyncio.open_connection("127.0.0.1", self.settings.port, ssl=context)
+        """The common name of the certificate that is shown. Raises ssl.SSLError where a client would not trust it."""
+        _, writer = await asyncio.open_connection("127.0.0.1", self.settings.port, ssl=self.trusting())
         certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         writer.close()
         return str(x509.load_der_x509_certificate(certificate).subject.rdns[0].rfc4514_string())
@@ -60,24 +53,70 @@ class Encrypted(Gateway):
     async def _ready(self) -> bool:
         try:
             return await self.shown() != ""
-        except (OSError, ssl.SSLError):
+        except OSError:
             return False
 
 
-async def test_tls_and_a_renewed_certificate(engine: Backend, secret: Path) -> None:
+@pytest_asyncio.fixture(loop_scope="session")
+async def encrypted(engine: Backend, tmp_path: Path) -> AsyncIterator[Encrypted]:
+    authority, folder = Authority(tmp_path / "authority"), tmp_path / "mounted"
+    folder.mkdir()
+    mount(folder, *authority.issue("first", "first", hosts=["127.0.0.1"]))
     facts = Facts(services=(service("chat", engine),), keys=(key("key-a"),))
-    async with Encrypted(facts, tls={"folder": str(secret)}) as gateway:
-        headers = {"Authorization": "Bearer key-a"}
-        body = {"model": "chat", "messages": []}
-        answer = await gateway.call("POST", "/v1/chat/completions", headers=headers, json=body, ssl=False)
-        assert answer.status == 200
-        assert await gateway.shown() == "CN=first"
-        mount(secret, "second")
+    made = Encrypted(facts, tls={"folder": str(folder)})
+    made.authority, made.mounted = authority, folder
+    async with made:
+        yield made
 
-        async def renewed() -> bool:
-            return await gateway.shown() == "CN=second"
 
-        await gateway.until(renewed)
+@pytest.mark.parametrize("version", ["1.1", "2"])
+async def test_tls_over_http_1_and_2_for_clients_that_check_the_certificate(encrypted: Encrypted, version: str) -> None:
+    head = ["-H", "Authorization: Bearer key-a", "-H", "Content-Type: application/json"]
+    body = ["--data", '{"model":"chat","messages":[]}', f"{encrypted.url}/v1/chat/completions"]
+    told = ["--silent", "--output", "/dev/null", "--write-out", "%{http_version} %{http_code} %{ssl_verify_result}"]
+    trust = ["--cacert", str(encrypted.authority.certificate_file)]
+    curl = await asyncio.create_subprocess_exec(
+        "curl", f"--http{version}", *told, *trust, *head, *body, stdout=asyncio.subprocess.PIPE
+    )
+    assert (await curl.communicate())[0] == f"{version} 200 0".encode()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await asyncio.open_connection("127.0.0.1", encrypted.settings.port, ssl=ssl.create_default_context())
+
+
+async def test_a_renewed_certificate_is_shown_without_a_restart_or_a_failed_request(encrypted: Encrypted) -> None:
+    body = {"model": "chat", "messages": []}
+    context, done, answers = encrypted.trusting(), asyncio.Event(), Counter[int]()
+
+    async def call() -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            while not done.is_set():
+                headers = {"Authorization": "Bearer key-a"}
+                url = f"{encrypted.url}/v1/chat/completions"
+                async with session.post(url, headers=headers, json=body, ssl=context) as answer:
+                    await answer.read()
+                    answers[answer.status] += 1
+
+    async def answered(more: int) -> None:
+        enough = answers.total() + more
+
+        async def there() -> bool:
+            return answers.total() >= enough
+
+        await encrypted.until(there)
+
+    calls = [asyncio.create_task(call()) for _ in range(4)]
+    for name in ("second", "third"):
+        await answered(20)
+        mount(encrypted.mounted, *encrypted.authority.issue(name, name, hosts=["127.0.0.1"]))
+
+        async def renewed(name: str = name) -> bool:
+            return await encrypted.shown() == f"CN={name}"
+
+        await encrypted.until(renewed)
+    await answered(20)
+    done.set()
+    await asyncio.gather(*calls)
+    assert set(answers) == {200}
 
 
 async def test_apig_0308_counts_the_address_that_a_trusted_proxy_names(engine: Backend) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from maas_operator.gateway import sharing
+from maas_operator.gateway import counters, sharing
 from maas_operator.gateway.facts import Facts, Limits
 from tests.cluster.pki import Authority
 from tests.gateway.backend import Backend
@@ -139,7 +139,7 @@ async def test_81101_with_the_store_away_each_replica_holds_the_limit_and_none_i
             watching = tasks.create_task(sharing.watch(session, admin))
 
             async def shared() -> bool:
-                return bool(sharing.SHARED._value.get())
+                return bool(counters.SHARED._value.get())
 
             async def alone() -> bool:
                 await gateway.chat("key-few", "chat")

@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_right
 
-from maas_operator.gateway.envoy.filters import script
+from maas_operator.gateway.envoy.lua import GUARD, script
 from maas_operator.gateway.envoy.shared import WHOLE
 from tests.gateway.lua import answers
 
@@ -31,7 +31,7 @@ end
 
 
 def test_81101_no_60_s_hold_more_than_2_percent_over_a_limit_nor_a_minute_much_less() -> None:
-    code = script("shared.lua") + ALL_WINDOWS % (BEGUN, BEGUN + SPAN, STEP)
+    code = script(GUARD) + script("shared.lua") + ALL_WINDOWS % (BEGUN, BEGUN + SPAN, STEP)
     for limit, text in zip(LIMITS, answers(code, [str(limit) for limit in LIMITS]), strict=True):
         windows = json.loads(text)
         begins = [each["now"] for each in windows]

@@ -2,47 +2,55 @@
 the permissions that the tables give it and no others."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client.metrics_core import Metric
 
-from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS, Permission
-from maas_operator.gateway.access_log import FLUSH_MILLISECONDS
-from tests.api.operator_process import custom, operator_process
+from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS
+from tests.api.grants import granted
+from tests.api.operator_process import operator_process
 from tests.cluster import Cluster
 from tests.gateway.backend import PROMPT_TOKENS, Backend
-from tests.gateway.gateway import ENVOY, digest, free_port
-from tests.ledger.processes import NAMESPACE, REPOSITORY, WRITER, LedgerProcess, Process, token
+from tests.gateway.replica import Manifest, Replica, api_key, apply, assistant, gateway_cluster, own_address, slice_of
+from tests.ledger.processes import NAMESPACE, WRITER, LedgerProcess, token
+from tests.processes import free_port
 
 pytestmark = pytest.mark.api
 
 NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "26"))
 KEY = "sk-of-the-test"
-RBAC = "rbac.authorization.k8s.io"
-Manifest = dict[str, Any]
+ENVOY_SHOWS = {
+    "envoy_server_live",
+    "envoy_server_days_until_first_cert_expiring",
+    "envoy_http_downstream_rq_xx",
+    "envoy_http_downstream_rq_time",
+    "envoy_http_downstream_cx_active",
+    "envoy_http_lua_errors",
+    "envoy_http_rds_update_rejected",
+    "envoy_cluster_manager_cds_update_rejected",
+    "envoy_listener_manager_lds_update_rejected",
+    "envoy_extension_config_discovery_http_filter_keys_config_fail",
+    "envoy_listener_downstream_cx_overload_reject",
+    "envoy_filesystem_write_failed",
+    "envoy_overload_envoy_resource_monitors_fixed_heap_pressure",
+    "envoy_cluster_outlier_detection_ejections_active",
+    "envoy_cluster_upstream_cx_connect_fail",
+    "envoy_cluster_upstream_rq_timeout",
+}
+"""What docs/operating.md names."""
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = Cluster(NUMBER, tmp_path_factory.mktemp("cluster"))
-    made.down()
-    try:
-        made.up("api")
-        crds = str(REPOSITORY / "crds")
-        made.kubectl("apply", "--server-side", "-f", crds)
-        made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+    with gateway_cluster(NUMBER, tmp_path_factory.mktemp("cluster")) as made:
         yield made
-    finally:
-        made.down()
 
 
 class House:
@@ -51,51 +59,21 @@ class House:
     def __init__(self, cluster: Cluster, folder: Path, engine: Backend) -> None:
         self.cluster = cluster
         self.engine = engine
-        self.ports = {name: free_port() for name in ("port", "adminPort", "agentPort", "innerPort")}
-        self.health = free_port()
         (folder / "token").write_text(token(cluster, NAMESPACE, WRITER))
         self.ledger_token = (folder / "token").read_text()
         ledger_rights = granted(cluster, "ledger", LEDGER_PERMISSIONS)
         url = f"sqlite:///{folder}/ledger.db"
         self.ledger = LedgerProcess(folder, cluster, url, free_port(), free_port(), kubeconfig=ledger_rights)
-        settings = {"address": "127.0.0.1", "workers": 1, **self.ports}
-        (folder / "settings.yaml").write_text(json.dumps(settings))
-        self.envoy_folder = folder / "envoy"
-        options = {
-            "kubeconfig": granted(cluster, "gateway", GATEWAY_PERMISSIONS),
-            "settings": folder / "settings.yaml",
-            "folder": self.envoy_folder,
-            "access-log": folder / "logs" / "access.log",
-            "ledger": self.ledger.address,
-            "ledger-token": folder / "token",
-            "pod-uid": "the-pod",
-            "health-port": self.health,
-            "metrics-port": free_port(),
-        }
-        arguments = [f"--{name}={value}" for name, value in options.items()]
-        self.agent = Process(folder / "agent.log", "-m", "maas_operator.main", "gateway", *arguments)
-        self.envoy = Process(
-            folder / "envoy.log",
-            "-c",
-            "import os, sys; os.execv(sys.argv[1], sys.argv[1:])",
-            *(ENVOY, "-c", f"{self.envoy_folder}/bootstrap.json", "--service-node", "gateway"),
-            *("--service-cluster", "gateway", "--concurrency", "1", "-l", "warning", "--disable-hot-restart"),
-            *("--file-flush-interval-msec", str(FLUSH_MILLISECONDS)),
-        )
+        rights = granted(cluster, "gateway", GATEWAY_PERMISSIONS)
+        self.replica = Replica(folder / "replica", rights, self.ledger.address, folder / "token")
+        self.agent, self.envoy = self.replica.agent, self.replica.envoy
 
     def apply(self, *manifests: Manifest) -> None:
-        whole = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
-        self.cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(whole))
+        apply(self.cluster, *manifests)
 
     async def chat(self) -> int:
         """The status of a call; 0 where nobody answers."""
-        body = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]}
-        url = f"http://127.0.0.1:{self.ports['port']}/v1/chat/completions"
-        with contextlib.suppress(aiohttp.ClientError):
-            async with aiohttp.request("POST", url, json=body, headers={"Authorization": f"Bearer {KEY}"}) as answer:
-                await answer.read()
-                return answer.status
-        return 0
+        return await self.replica.chat(KEY)
 
     async def calls(self, status: int) -> bool:
         return await self.chat() == status
@@ -107,12 +85,6 @@ class House:
             line = json.loads(await answer.read())
             return line["answered"], line["promptTokens"]
 
-    async def ready(self) -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with aiohttp.request("GET", f"http://127.0.0.1:{self.health}/readyz") as answer:
-                return answer.status == 200
-        return False
-
     async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = 30) -> float:
         """Seconds until it is true."""
         begun = time.monotonic()
@@ -122,74 +94,16 @@ class House:
         return time.monotonic() - begun
 
 
-def granted(cluster: Cluster, user: str, permissions: Iterable[Permission]) -> Path:
-    """A kubeconfig that may do what the table says."""
-    rules = [
-        {"apiGroups": [each.group], "resources": [each.resource], "verbs": list(each.verbs)} for each in permissions
-    ]
-    metadata = {"name": user}
-    role = {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
-    binding = {
-        "apiVersion": f"{RBAC}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": metadata,
-        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": user},
-        "subjects": [{"kind": "User", "name": user, "apiGroup": RBAC}],
-    }
-    whole = {"apiVersion": "v1", "kind": "List", "items": [role, binding]}
-    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(whole))
-    return cluster.user_kubeconfig(user)
-
-
-def own_address() -> str:
-    """An address of this machine that is no loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing
-        return str(probe.getsockname()[0])
-
-
-def team_a(kind: str, name: str, **spec: Any) -> Manifest:
-    manifest = custom(kind, name, spec=spec)
-    manifest["metadata"]["namespace"] = "team-a"
-    return manifest
-
-
-def api_key(name: str = "ci") -> Manifest:
-    return team_a("ApiKey", name, tag=name, description="of a test", sha256=digest(KEY))
-
-
-def slice_of(engine: Backend, ready: bool = True) -> Manifest:
-    """What the cluster's own controller makes of a Service and its pods. The API server refuses loopback addresses, so
-    that the engine is called by the machine's own."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "assistant-1",
-            "namespace": "team-a",
-            "labels": {"kubernetes.io/service-name": "assistant"},
-        },
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "port": engine.port, "protocol": "TCP"}],
-        "endpoints": [{"addresses": [engine.host], "conditions": {"ready": ready}}],
-    }
-
-
 @pytest.fixture
 async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator[House]:
     async with Backend("assistant", "tiny", host=own_address()) as engine:
         made = House(cluster, tmp_path, engine)
-        cluster.kubectl("create", "namespace", "team-a")
-        made.apply(
-            team_a("ModelService", "assistant", model={"name": "tiny"}, resourcePool="pool", flavor="small"),
-            api_key(),
-            slice_of(engine),
-        )
+        made.apply(assistant(), api_key(KEY), slice_of(engine))
         try:
             await asyncio.to_thread(made.ledger.start)
             made.agent.start()
             with operator_process(cluster, tmp_path / "operator.log", "--no-leader-election"):
-                await made.until(made.ready)
+                await made.until(made.replica.ready)
                 made.envoy.start()
                 yield made
         finally:
@@ -205,6 +119,8 @@ async def test_what_is_applied_is_served_and_metered_and_what_is_deleted_is_refu
         return await house.counted() == (answered, answered * PROMPT_TOKENS)
 
     await house.until(all_counted)
+
+    await metrics_show_it(house.replica)
 
     house.agent.end(signal.SIGKILL)
     for _ in range(20):
@@ -225,3 +141,27 @@ async def test_what_is_applied_is_served_and_metered_and_what_is_deleted_is_refu
     assert await house.chat() == 401
     await house.until(all_counted)
     assert house.agent.end(signal.SIGTERM) == 0, house.agent.said()[-3000:]
+
+
+async def metrics_show_it(replica: Replica) -> None:
+    """The agent's own, and of Envoy's what matters and no more."""
+    shown = await replica.shown()
+    assert value(shown["maas_gateway_keys"]) == 1
+    assert value(shown["maas_gateway_usage_waiting_bytes"]) == 0
+    assert value(shown["maas_gateway_publish_failures"]) == 0
+    of_envoy = await replica.shown("/metrics/envoy")
+    assert set(of_envoy) >= ENVOY_SHOWS
+    assert len(of_envoy) < 60
+    assert value(of_envoy["envoy_http_api_key_auth_allowed"]) >= 1
+    rejected = [name for name, family in of_envoy.items() if name.endswith("update_rejected") and value(family)]
+    assert not rejected
+    (healthy,) = (
+        each
+        for each in of_envoy["envoy_cluster_membership_healthy"].samples
+        if each.labels["envoy_cluster_name"] == "team-a_assistant"
+    )
+    assert healthy.value == 1
+
+
+def value(family: Metric) -> float:
+    return sum(each.value for each in family.samples)

@@ -1,7 +1,6 @@
 """What the ledger's tests share: real databases, and a real API server."""
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +14,9 @@ from maas_operator.api.names import GROUP
 from maas_operator.ledger.database import open_database
 from tests.cluster import Cluster
 from tests.ledger.postgresql import PostgreSql
+from tests.processes import free_port
 
 NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "25"))
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

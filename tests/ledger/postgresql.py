@@ -1,4 +1,4 @@
-"""A real PostgreSQL of our own: on loopback, in a folder of its own, as its own user, gone afterwards."""
+"""A real PostgreSQL of our own: in a folder of its own, as its own user, gone afterwards."""
 
 import os
 import pwd
@@ -9,21 +9,25 @@ import time
 from pathlib import Path
 
 USER = "postgres"
+PASSWORD = "of-a-test"
+EVERYWHERE = "host all all 0.0.0.0/0 scram-sha-256\n"
+"""Line of pg_hba.conf: whoever knows the password."""
 READY_SECONDS = 30.0
 
 
 class PostgreSql:
-    """A server in `directory`. Installs Debian's package where there is none."""
+    """A server in `directory`, at `host`. Installs Debian's package where there is none."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, host: str = "127.0.0.1") -> None:
         self._directory = directory
+        self._host = host
         self._port = port
         self._binaries = _binaries()
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"postgresql://{USER}@127.0.0.1:{self._port}/postgres"
+        return f"postgresql://{USER}:{PASSWORD}@{self._host}:{self._port}/postgres"
 
     def create(self) -> None:
         self._directory.mkdir(mode=0o700)
@@ -32,15 +36,21 @@ class PostgreSql:
         for folder in self._directory.parents:  # pytest's folders let nobody through
             if folder.stat().st_uid == os.getuid() and folder != Path("/") and not folder.stat().st_mode & 0o001:
                 folder.chmod(folder.stat().st_mode | 0o011)
-        self._run("initdb", "--auth=trust", f"--username={USER}", "--no-sync", "--encoding=UTF8")
+        password = self._directory.with_suffix(".password")
+        password.write_text(PASSWORD)
+        os.chown(password, account.pw_uid, account.pw_gid)
+        options = ["--auth=scram-sha-256", f"--pwfile={password}", f"--username={USER}", "--no-sync", "--encoding=UTF8"]
+        self._run("initdb", *options)
+        with (self._directory / "pg_hba.conf").open("a") as hosts:
+            hosts.write(EVERYWHERE)
 
     def start(self) -> None:
-        options = ["-h", "127.0.0.1", "-p", str(self._port), "-k", "", "-c", "fsync=on"]
+        options = ["-h", self._host, "-p", str(self._port), "-k", "", "-c", "fsync=on"]
         command = [str(self._binaries / "postgres"), "-D", str(self._directory), *options]
         log = (self._directory.parent / "postgresql.log").open("ab")
         self._server = subprocess.Popen(command, user=USER, group=USER, extra_groups=[], stdout=log, stderr=log)
         deadline = time.monotonic() + READY_SECONDS
-        ready = [str(self._binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(self._port)]
+        ready = [str(self._binaries / "pg_isready"), "-h", self._host, "-p", str(self._port)]
         while subprocess.run(ready, capture_output=True, check=False).returncode:
             assert time.monotonic() < deadline, (self._directory.parent / "postgresql.log").read_text()
             time.sleep(0.1)

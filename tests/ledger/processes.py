@@ -1,60 +1,18 @@
-"""The real processes: the ledger, a shipper, and what writes logs as Envoy does. Each can be killed at any moment."""
+"""The ledger as a process of its own."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from tests.cluster import Cluster
+from tests.processes import Process
 
-REPOSITORY = Path(__file__).parents[2]
 SECONDS = 30.0
 NAMESPACE = "maas-system"
 WRITER = "maas-gateway"
 AUDIENCE = "maas-ledger"
-
-
-class Process:
-    """A Python process that logs into `log`."""
-
-    def __init__(self, log: Path, *arguments: str) -> None:
-        self._log = log
-        self._arguments = arguments
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Self:
-        environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}/operator:{REPOSITORY}"}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, *self._arguments], env=environment, stdout=log, stderr=log, cwd=REPOSITORY
-            )
-        return self
-
-    @property
-    def pid(self) -> int:
-        assert self._process
-        return self._process.pid
-
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def end(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """Kill it (or send it another signal) and return its exit code."""
-        if self._process is None:
-            return 0
-        self._process.send_signal(how)
-        code = self._process.wait(SECONDS)
-        self._process = None
-        return code
-
-    def said(self) -> str:
-        return self._log.read_text()
 
 
 class LedgerProcess(Process):

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.cluster import Cluster
-from tests.ledger.conftest import free_port
-from tests.ledger.processes import NAMESPACE, WRITER, LedgerProcess, Process, token, wait_until
+from tests.ledger.processes import NAMESPACE, WRITER, LedgerProcess, token, wait_until
+from tests.processes import Process, free_port
 
 PER_SECOND = 2000
 ROTATE = 400_000

@@ -19,8 +19,9 @@ import pytest
 from maas_operator.api.usage import Batch
 from tests.cluster import Cluster
 from tests.ledger.batches import batch, row
-from tests.ledger.conftest import NUMBER, free_port
+from tests.ledger.conftest import NUMBER
 from tests.ledger.processes import NAMESPACE, WRITER, LedgerProcess, token
+from tests.processes import free_port
 
 ADDRESS = f"10.{200 + NUMBER}.0.9"
 """On the loopback interface, but not in 127/8: the API server lets no Service point there."""

@@ -18,8 +18,8 @@ from maas_operator.gateway.shipping.sending import reopener
 from maas_operator.gateway.shipping.shipper import Settings, Shipper
 from maas_operator.ledger import book
 from maas_operator.ledger.database import open_database
-from tests.ledger.conftest import free_port
 from tests.ledger.processes import answers, wait_until
+from tests.processes import free_port
 
 REQUESTS = 3000
 CLIENTS = 8

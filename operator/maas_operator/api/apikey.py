@@ -5,12 +5,10 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from maas_operator.api.fields import ConditionList, LabelName, Line, ObjectName, Part
+from maas_operator.api.fields import ConditionList, LabelName, Line, MinuteLimits, ObjectName, Part
 
 MAX_KEYS_PER_ACCOUNT = 30
 """Keys that an account (a namespace) may have (M22)."""
-MAX_REQUESTS_PER_MINUTE = 60_000_000
-MAX_TOKENS_PER_MINUTE = 1_000_000_000
 MAX_TOKEN_QUOTA = 1_000_000_000_000_000
 
 
@@ -21,31 +19,15 @@ class KeyKind(StrEnum):
     CLIENT_CREDENTIALS = "ClientCredentials"
 
 
-RequestsPerMinute = Annotated[int, Field(ge=1, le=MAX_REQUESTS_PER_MINUTE)]
-TokensPerMinute = Annotated[int, Field(ge=1, le=MAX_TOKENS_PER_MINUTE)]
-
-
 class KeyDelivery(StrEnum):
     """How a key that the operator makes gets to its user."""
 
     SECRET = "Secret"  # noqa: S105 the name of a kind
 
 
-class KeyLimits(Part):
+class KeyLimits(MinuteLimits):
     """What a key may use. A bound that is left out is not there."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
-
-    requests_per_minute: RequestsPerMinute | None = Field(
-        default=None,
-        description="Requests a minute, given out evenly: a second's worth may come at once. More are answered with "
-        "429 ModelArts.81101 and Retry-After.",
-    )
-    tokens_per_minute: TokensPerMinute | None = Field(
-        default=None,
-        description="Prompt and completion tokens a minute. They are charged when an answer ends: from then on "
-        "requests are answered with 429 ModelArts.81103 until the minute's share has made up for it.",
-    )
     token_quota: Annotated[int, Field(ge=1, le=MAX_TOKEN_QUOTA)] | None = Field(
         default=None,
         description="Tokens in the key's whole life. When they are used up, requests are answered with 401 "

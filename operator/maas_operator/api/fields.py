@@ -28,6 +28,27 @@ class Part(BaseModel):
         return digest(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
+MAX_REQUESTS_PER_MINUTE = 60_000_000
+MAX_TOKENS_PER_MINUTE = 1_000_000_000
+
+
+class MinuteLimits(Part):
+    """What may be used in a minute: of a key, or of a service."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=MAX_REQUESTS_PER_MINUTE)] | None = Field(
+        default=None,
+        description="Requests a minute, given out evenly: a second's worth may come at once. More are answered with "
+        "429 ModelArts.81101 and Retry-After.",
+    )
+    tokens_per_minute: Annotated[int, Field(ge=1, le=MAX_TOKENS_PER_MINUTE)] | None = Field(
+        default=None,
+        description="Prompt and completion tokens a minute. They are charged when an answer ends: from then on "
+        "requests are answered with 429 ModelArts.81103 until the minute's share has made up for it.",
+    )
+
+
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 QUANTITY = r"^([0-9]+|[0-9]+\.[0-9]+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"

@@ -5,9 +5,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from maas_operator.api.apikey import RequestsPerMinute, TokensPerMinute
 from maas_operator.api.conditions import Phase
-from maas_operator.api.fields import ConditionList, EnvVar, LabelName, ObjectName, Part, Text256
+from maas_operator.api.fields import ConditionList, EnvVar, LabelName, MinuteLimits, ObjectName, Part, Text256
 
 MAX_INSTANCES = 1000
 """Instances of one service."""
@@ -74,21 +73,8 @@ class EngineExtras(Part):
     )
 
 
-class ServiceLimits(Part):
+class ServiceLimits(MinuteLimits):
     """What all callers of a service together may use. A bound that is left out is not there."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
-
-    requests_per_minute: RequestsPerMinute | None = Field(
-        default=None,
-        description="Requests a minute, given out evenly: a second's worth may come at once. More are answered with "
-        "429 ModelArts.81101 and Retry-After.",
-    )
-    tokens_per_minute: TokensPerMinute | None = Field(
-        default=None,
-        description="Prompt and completion tokens a minute. They are charged when an answer ends: from then on "
-        "requests are answered with 429 ModelArts.81103 until the minute's share has made up for it.",
-    )
 
 
 class Sharing(Part):

@@ -1,10 +1,29 @@
-"""What Prometheus can ask of the agent about what Envoy did. Names and labels are an interface: changing one breaks
-dashboards."""
+"""What Prometheus can ask of the agent, beside the shipper's counters. Names and labels are an interface: changing one
+breaks dashboards."""
 
-from prometheus_client import Counter
+from collections import Counter as Count
+
+from prometheus_client import Counter, Gauge, Histogram
 
 from maas_operator.gateway.access_log import Line
+from maas_operator.gateway.facts import Facts, Reach
 
+KEYS = Gauge("maas_gateway_keys", "Keys that are let through")
+SERVICES = Gauge("maas_gateway_services", "ModelServices, by whether they can be called", ["reach"])
+WITHOUT_INSTANCES = Gauge("maas_gateway_services_without_instances", "Those that can be called, and answer 503")
+REPLICAS = Gauge("maas_gateway_replicas", "Ready replicas of the gateway, over which limits are shared out")
+LEFT_OUT = Gauge("maas_gateway_objects_left_out", "Objects that cannot be read, and are left out")
+OVER_LIMIT = Gauge("maas_gateway_over_token_limit", "Keys and services that are past their tokens a minute")
+PUBLISH_SECONDS = Histogram(
+    "maas_gateway_publish_seconds",
+    "Seconds that it took to make Envoy's files and write them",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+PUBLISHED_AT = Gauge("maas_gateway_published_timestamp_seconds", "When Envoy's files last were as the cluster says")
+PUBLISH_FAILURES = Counter("maas_gateway_publish_failures", "Attempts to write Envoy's files that failed")
+SHARED = Gauge(
+    "maas_gateway_limits_shared", "1 while limits are counted in the store, 0 while each replica counts for itself"
+)
 CONTENT_CONTROL = Counter(
     "maas_gateway_content_control",
     "Times that content control was asked, by stage (input, output) and outcome (allowed, refused, failed)",
@@ -17,3 +36,16 @@ def count(line: Line) -> None:
     for stage, outcome in (("input", line.input_control), ("output", line.output_control)):
         if outcome:
             CONTENT_CONTROL.labels(stage, outcome).inc()
+
+
+def show(facts: Facts) -> None:
+    """These are the facts now."""
+    KEYS.set(len(facts.keys))
+    reaches = Count(service.reach for service in facts.services)
+    for reach in Reach:
+        SERVICES.labels(reach.value).set(reaches[reach])
+    waiting = (service for service in facts.services if service.reach == Reach.OPEN and not service.endpoints)
+    WITHOUT_INSTANCES.set(sum(1 for _ in waiting))
+    REPLICAS.set(len(facts.replicas))
+    LEFT_OUT.set(len(facts.unreadable))
+    OVER_LIMIT.set(len(facts.over_limit))

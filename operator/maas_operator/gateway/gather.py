@@ -1,6 +1,7 @@
 """From manifests, as the API server speaks of them, to the facts. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -21,20 +22,28 @@ Address = tuple[str, int]
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a manifest of an ApiKey says by itself. key: None where it does not count."""
+
+    manifest: Manifest
+    key: Key | None = None
+    quota: int | None = None
+    end: datetime | None = None
+
+
 class Read:
-    """Specs that were read before. A manifest is never changed, only replaced: what was read of it holds."""
+    """Keys that were read before. A manifest is never changed, only replaced: what was read of it holds."""
 
     def __init__(self) -> None:
-        self._keys: dict[int, tuple[Manifest, ApiKeySpec]] = {}
+        self._keys: dict[int, _Known] = {}
 
-    def key(self, manifest: Manifest) -> ApiKeySpec:
-        """The spec of an ApiKey. Raises pydantic.ValidationError."""
+    def key(self, manifest: Manifest) -> _Known:
+        """What an ApiKey says. Raises ValueError (pydantic's are such)."""
         known = self._keys.get(id(manifest))
-        if known and known[0] is manifest:
-            return known[1]
-        spec = ApiKeySpec.model_validate(manifest["spec"])
-        self._keys[id(manifest)] = (manifest, spec)
-        return spec
+        if known is None or known.manifest is not manifest:
+            known = self._keys[id(manifest)] = _known(manifest)
+        return known
 
     def keep(self, manifests: Collection[Manifest]) -> None:
         """Forget others than these, once they are many."""
@@ -60,15 +69,14 @@ def gather(
     gateway: namespace and name of the gateway's own Service. used: key (ACCOUNT/NAME) -> tokens in its life.
     over_limit: as in Facts. read: what was read before; reading 30,000 keys anew takes longer than all else.
     """
-    fresh = Read()
     endpoints = _endpoints(slices)
     frozen = {each["metadata"]["name"]: _frozen(each) for each in namespaces}
     found, unreadable = _readable(services, lambda each: _service(each, endpoints, frozen))
-    counting = (each for each in keys if _counts(each) and _digest(each) and not _expired(each, now))
-    known, unreadable_keys = _readable(counting, lambda each: _key(each, (read or fresh).key(each), frozen, used or {}))
+    known, unreadable_keys = _readable(keys, (read or Read()).key)
+    counting = ((each.key, each.quota) for each in known if each.key and not (each.end and each.end <= now))
     return Facts(
         services=found,
-        keys=known,
+        keys=tuple(_held_against(key, quota, frozen, used or {}) for key, quota in counting),
         replicas=endpoints.get(gateway, ()),
         over_limit=frozenset(over_limit),
         unreadable=unreadable + unreadable_keys,
@@ -124,23 +132,29 @@ def _reach(spec: ModelServiceSpec, name: str, frozen: frozenset[str]) -> Reach:
     return Reach.STOPPED if spec.state == State.STOPPED else Reach.OPEN
 
 
-def _key(manifest: Manifest, spec: ApiKeySpec, frozen: Mapping[str, frozenset[str]], used: Mapping[str, int]) -> Key:
+def _known(manifest: Manifest) -> _Known:
+    if not _counts(manifest) or not _digest(manifest):
+        return _Known(manifest)
     metadata = manifest["metadata"]
-    account, name = metadata["namespace"], metadata["name"]
-    _end(manifest)  # a key of whose end nothing is known must not be believed for ever
+    spec = ApiKeySpec.model_validate(manifest["spec"])
     limits = spec.limits
-    quota = limits.token_quota if limits else None
-    return Key(
-        account=account,
-        name=name,
+    key = Key(
+        account=metadata["namespace"],
+        name=metadata["name"],
         uid=metadata["uid"],
         sha256=_digest(manifest),
         client_credentials=spec.kind == KeyKind.CLIENT_CREDENTIALS,
         limits=Limits(limits.requests_per_minute, limits.tokens_per_minute) if limits else Limits(),
         services=tuple(spec.services),
-        frozen="*" in frozen.get(account, ()),
-        quota_used_up=quota is not None and used.get(f"{account}/{name}", 0) >= quota,
     )
+    # a key of whose end nothing is known must not be believed for ever
+    return _Known(manifest, key, limits.token_quota if limits else None, _end(manifest))
+
+
+def _held_against(key: Key, quota: int | None, frozen: Mapping[str, frozenset[str]], used: Mapping[str, int]) -> Key:
+    is_frozen = "*" in frozen.get(key.account, ())
+    used_up = quota is not None and used.get(key.path, 0) >= quota
+    return replace(key, frozen=is_frozen, quota_used_up=used_up) if is_frozen or used_up else key
 
 
 def _counts(key: Manifest) -> bool:
@@ -172,11 +186,6 @@ def _known_end(key: Manifest) -> datetime | None:
         return _end(key)
     except ValueError:
         return None
-
-
-def _expired(key: Manifest, now: datetime) -> bool:
-    end = _known_end(key)
-    return end is not None and end <= now
 
 
 def _frozen(namespace: Manifest) -> frozenset[str]:

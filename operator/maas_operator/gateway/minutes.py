@@ -38,9 +38,9 @@ class Minutes:
 
     def limit(self, facts: Facts) -> None:
         """Hold to the limits that these facts name. A limit that changes keeps its balance."""
-        of_keys = {key.path: key.limits.tokens_per_minute for key in facts.keys}
-        of_services = {service.id: service.limits.tokens_per_minute for service in facts.services}
-        self._limits = {who: limit for who, limit in (of_keys | of_services).items() if limit}
+        of_keys = {key.path: limit for key in facts.keys if (limit := key.limits.tokens_per_minute)}
+        of_services = {each.id: limit for each in facts.services if (limit := each.limits.tokens_per_minute)}
+        self._limits = of_keys | of_services
         self._share = 1 / max(1, len(facts.replicas)) if not facts.shared else 1.0
         self._seconds = MINUTE if facts.shared else 1.0
         self._balances = {who: balance for who, balance in self._balances.items() if who in self._limits}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from maas_operator.gateway.counters import count
+from maas_operator.gateway import counters
 from maas_operator.gateway.envoy import render, render_start
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
@@ -60,21 +60,25 @@ class Publisher:
             try:
                 self._write()
             except OSError as error:
+                counters.PUBLISH_FAILURES.inc()
                 log.warning("Envoy's files cannot be written: tried again", error=str(error))
                 self._changed.set()
                 await asyncio.sleep(1)
 
     def _write(self) -> None:
         begun = time.monotonic()
+        counters.show(self.facts)
         if written := self._files.put(render(self.facts)):
             log.info("Envoy's files written", files=written, seconds=round(time.monotonic() - begun, 3))
+        counters.PUBLISH_SECONDS.observe(time.monotonic() - begun)
+        counters.PUBLISHED_AT.set_to_current_time()
 
     async def _charge(self) -> None:
         async for lines in follow(self._access_log):
             now = time.monotonic()
             for line in lines:
                 self._minutes.charge(line, now)
-                count(line)
+                counters.count(line)
             over = self._minutes.over(now)
             if over != self.facts.over_limit:
                 self.facts = replace(self.facts, over_limit=over)

@@ -1,4 +1,4 @@
-"""Whether limits are counted for all replicas together, as Envoy sees it: said in a log and to Prometheus."""
+"""Whether limits are counted for all replicas together, as Envoy sees it: said in a log and by a counter."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,17 +6,14 @@ from typing import Any
 
 import aiohttp
 import structlog
-from prometheus_client import Gauge
 
+from maas_operator.gateway.counters import SHARED
 from maas_operator.gateway.envoy.names import LIMITS
 
 INTERVAL = 2.0
 """Seconds between two looks: as long as Envoy leaves out a service that fails."""
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 _HEALTHY = f"cluster.{LIMITS}.membership_healthy"
-SHARED = Gauge(
-    "maas_gateway_limits_shared", "1 while limits are counted in the store, 0 while each replica counts for itself"
-)
 
 log = structlog.get_logger()
 

@@ -2,20 +2,17 @@
 
 import asyncio
 import os
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import structlog
-from aiohttp import web
 from kubernetes import config
 from kubernetes.client import ApiClient, AuthenticationV1Api, Configuration
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from maas_operator import logs
+from maas_operator import logs, process, serve
 from maas_operator.ledger.database import DatabaseUrlError, open_database
 from maas_operator.ledger.identity import Remembered, reviewer
 from maas_operator.ledger.meters import Meters
@@ -82,20 +79,15 @@ def ledger(
 
 async def _run(options: Options) -> None:
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    process.stop_on_signals(stopping)
     engine: Engine = await asyncio.to_thread(open_database, options.database)
     meters = Meters()
     review = Remembered(reviewer(_api(options.kubeconfig)))
     ledger_app = Ledger(engine, review, options.access, meters).application()
-    runners = [
-        await _listen(ledger_app, options.host, options.port),
-        await _listen(_metrics(meters), options.host, options.metrics_port),
-    ]
-    log.info("the ledger is open", port=options.port, database=engine.dialect.name)
-    await stopping.wait()
-    for runner in runners:
-        await runner.cleanup()
+    applications = (ledger_app, options.port), (serve.metrics(meters.registry), options.metrics_port)
+    async with serve.served(*applications, host=options.host or None):
+        log.info("the ledger is open", port=options.port, database=engine.dialect.name)
+        await stopping.wait()
     engine.dispose()
 
 
@@ -107,19 +99,3 @@ def _api(kubeconfig: Path | None) -> AuthenticationV1Api:
         path = str(kubeconfig) if kubeconfig else None
         config.load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]
     return AuthenticationV1Api(ApiClient(configuration))
-
-
-def _metrics(meters: Meters) -> web.Application:
-    async def show(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(meters.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    app = web.Application()
-    app.add_routes([web.get("/metrics", show)])
-    return app
-
-
-async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, host or None, port).start()
-    return runner

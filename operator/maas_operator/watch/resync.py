@@ -15,7 +15,8 @@ RESYNC_SECONDS = 600.0
 PAGE = 500
 """Objects of a page of a listing."""
 ARRIVAL_SECONDS = 5.0
-"""How long a listed object may take to arrive by its watch before it is fetched."""
+"""How long no listed object may arrive by its watch before those that are missing are fetched, one by one. While some
+arrive, the watch is at work: 30,000 keys take it half a minute."""
 LOOK_SECONDS = 0.1
 """Between two looks whether all have arrived; at the start only."""
 
@@ -49,7 +50,10 @@ class Resync:
         missing = listed
         loop = asyncio.get_running_loop()
         fetch_at = loop.time() + ARRIVAL_SECONDS
-        while missing := {key: version for key, version in missing.items() if not self._store.knows(key, version)}:
+        while left := {key: version for key, version in missing.items() if not self._store.knows(key, version)}:
+            if len(left) < len(missing):
+                fetch_at = loop.time() + ARRIVAL_SECONDS
+            missing = left
             await asyncio.sleep(LOOK_SECONDS)
             if loop.time() >= fetch_at:
                 await self._fetch(watched, missing)

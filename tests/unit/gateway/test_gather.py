@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from maas_operator.api.kinds import API_KEY
+from maas_operator.api.names import ANNOTATION_FROZEN
 from maas_operator.gateway.gather import Read, gather, next_expiry
 from maas_operator.gateway.seeing import Seen
 
@@ -35,6 +36,22 @@ def test_m22_what_was_read_before_is_read_again_only_where_it_was_replaced() -> 
     assert known(seen, read) == ["one", "two"]
     read.keep(seen.of(API_KEY.kind))
     assert known(seen, read) == ["one", "two"]
+
+
+def test_81006_81005_what_is_held_against_a_key_is_looked_at_anew_each_time() -> None:
+    keys, read = [api_key("one", 1, limits={"tokenQuota": 10})], Read()
+
+    def held(frozen: str, used: int) -> tuple[bool, bool]:
+        namespace = {"metadata": {"name": "team-a", "annotations": {ANNOTATION_FROZEN: frozen}}}
+        (key,) = gather((), keys, (), (namespace,), NOW, used={"team-a/one": used}, read=read).keys
+        return key.frozen, key.quota_used_up
+
+    assert [held("", 9), held("*", 9), held("", 10), held("", 0)] == [
+        (False, False),
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
 
 
 def test_m22_a_key_whose_end_cannot_be_read_is_left_out_and_stops_no_other() -> None:

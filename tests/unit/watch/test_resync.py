@@ -1,5 +1,6 @@
 """Comparing with the API server: what no event told of is found."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,6 +88,23 @@ async def test_a_first_listing_waits_for_the_watch_and_fetches_what_stays_away(m
     await compared(store, server.read).arrived(TOPICS)
     assert key("late") in store.versions("NotificationTopic")
     assert server.asked.count(TOPICS.path) == 1
+
+
+async def test_while_a_long_listing_still_arrives_by_the_watch_nothing_is_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resync, "ARRIVAL_SECONDS", 0.2)
+    monkeypatch.setattr(resync, "LOOK_SECONDS", 0.01)
+    topics = [topic(f"t{number}", 1) for number in range(20)]
+    store, server = Store(), FakeServer(10, *topics)
+
+    async def watched() -> None:
+        for each in topics:
+            await asyncio.sleep(0.03)
+            store.put(each)
+
+    await asyncio.gather(compared(store, server.read).arrived(TOPICS), watched())
+    assert set(server.asked) == {TOPICS.path}
 
 
 async def test_a_kind_that_nobody_knows_is_not_taken_for_an_empty_one() -> None:

@@ -72,13 +72,7 @@ local function on_request(handle)
   end
 end
 
--- A script that fails would let the request through, unmetered.
-function envoy_on_request(handle)
-  local done, why = pcall(on_request, handle)
-  if done then return end
-  handle:logErr(tostring(why))
-  handle:respond({ [":status"] = "500" }, "")
-end
+envoy_on_request = guarded(on_request)
 
 -- `"reasoning":"..."` once more as `"reasoning_content":"..."` (M21). A quote inside a JSON string is escaped, so what is
 -- found before a colon is a key.

@@ -106,15 +106,9 @@ local function on_response(handle)
   if message then replace(handle, body_of(asked.request_id, message)) end
 end
 
--- A script that fails would let the request or the answer through.
 if STAGE == "input" then
-  function envoy_on_request(handle)
-    local done, why = pcall(on_request, handle)
-    if done then return end
-    handle:logErr(tostring(why))
-    handle:respond({ [":status"] = "500" }, "")
-  end
-else
+  envoy_on_request = guarded(on_request)
+else -- a script that fails would let the answer through
   function envoy_on_response(handle)
     local done, why = pcall(on_response, handle)
     if done then return end

@@ -1,11 +1,10 @@
 """Content control: the endpoint that is asked, and the two filters that ask it."""
 
-from importlib.resources import files
-from json import dumps
 from urllib.parse import SplitResult, urlsplit
 
 from maas_operator.gateway import errors
 from maas_operator.gateway.envoy.clusters import assignment
+from maas_operator.gateway.envoy.lua import lua
 from maas_operator.gateway.envoy.names import CONTROL, METADATA
 from maas_operator.gateway.envoy.proto import Config, extension, typed
 from maas_operator.gateway.settings import ContentControl, OnFailure
@@ -93,12 +92,4 @@ def _lua(name: str, stage: str, control: ContentControl) -> Config:
         "MILLISECONDS": control.timeout_seconds * 1000,
         "TOKEN_FILE": control.token_file or False,
     }
-    # what JSON writes of these values is Lua too
-    settings = "".join(f"local {name} = {dumps(value)}\n" for name, value in constants.items())
-    code = settings + "".join(files(__package__).joinpath(file).read_text() for file in ("verdict.lua", "control.lua"))
-    return extension(
-        name,
-        "envoy.extensions.filters.http.lua.v3.Lua",
-        default_source_code={"inline_string": code},
-        clear_route_cache=False,
-    )
+    return lua(name, constants, "verdict.lua", "control.lua")

@@ -1,11 +1,11 @@
 """The chain that a request goes through. On the way back it is the other way round: what stands later sees an answer
 first."""
 
-from importlib.resources import files
 from json import dumps
 
 from maas_operator.gateway.envoy import control, names, shared
 from maas_operator.gateway.envoy.limits import address_requests
+from maas_operator.gateway.envoy.lua import lua
 from maas_operator.gateway.envoy.proto import Config, extension, file_source, typed
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.settings import GatewaySettings, StreamUsage
@@ -29,7 +29,7 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
             mutations={"request_mutations": [OURS], "response_mutations": [OURS]},
         ),
         # the path known, the key hashed
-        _lua("entry", _flag("TOKENS", bool(settings.signing_keys)) + script("sha256.lua") + script("entry.lua")),
+        lua("lua-entry", {"TOKENS": bool(settings.signing_keys)}, "sha256.lua", "entry.lua"),
     ]
     if settings.requests_per_minute_per_address:
         limiter = address_requests(settings, Facts())
@@ -46,13 +46,13 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
         # model, stream and usage from the body, tokens from the answer
         _body(settings),
         # which service; usage on every stream, and off again; reasoning under both its names
-        _lua("body", _flag("EVERY_CHUNK", settings.usage_on_streams == StreamUsage.EVERY_CHUNK) + script("body.lua")),
+        lua("lua-body", {"EVERY_CHUNK": settings.usage_on_streams == StreamUsage.EVERY_CHUNK}, "body.lua"),
         # frozen, quota used up, services that the key is not for, tokens a minute
         _discovered("verdicts", names.VERDICTS, f"{_HTTP}.rbac.v3.RBAC", folder),
     ]
     if settings.rate_limit_service:
         # the limits, counted in a store for all replicas
-        chain += [_lua("shared", script("shared.lua")), *shared.requests()]
+        chain += [lua("lua-shared", {}, "shared.lua"), *shared.requests()]
     chain += [
         # requests a minute and a second, counted here
         _discovered("key-requests", names.KEY_REQUESTS, f"{_HTTP}.local_ratelimit.v3.LocalRateLimit", folder),
@@ -69,22 +69,6 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
         extension("router", f"{_HTTP}.router.v3.Router", suppress_envoy_headers=True),
     ]
     return chain
-
-
-def script(name: str) -> str:
-    """A Lua script of this folder."""
-    return files(__package__).joinpath(name).read_text()
-
-
-def _flag(name: str, on: bool) -> str:
-    return f"local {name} = {str(on).lower()}\n"
-
-
-def _lua(name: str, code: str) -> Config:
-    # the body's script reads facts of the route under the extension's own name
-    return extension(
-        f"lua-{name}", f"{_HTTP}.lua.v3.Lua", default_source_code={"inline_string": code}, clear_route_cache=False
-    )
 
 
 def _discovered(name: str, file: str, type_: str, folder: str) -> Config:

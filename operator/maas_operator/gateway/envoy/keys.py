@@ -1,6 +1,7 @@
 """Keys, and what is held against them or against a service."""
 
 import math
+from functools import lru_cache
 
 from envoy.extensions.filters.http.api_key_auth.v3 import api_key_auth_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
@@ -18,15 +19,21 @@ _NOBODY = api_key_auth_pb2.Credential(key="nobody", client="nobody")
 def keys(facts: Facts) -> bytes:
     """The file of credentials. Envoy takes no two of one key: the older one's is kept."""
     known = {key.credential: key for key in reversed(facts.keys)}
-    credentials = [
-        api_key_auth_pb2.Credential(key=credential, client=client(known[credential])) for credential in sorted(known)
-    ]
     auth = api_key_auth_pb2.ApiKeyAuth(
-        credentials=credentials or [_NOBODY],
+        credentials=[] if known else [_NOBODY],
         key_sources=[api_key_auth_pb2.KeySource(header=header_) for header_ in (KEY_HASH, TOKEN_KEY)],
         forwarding=api_key_auth_pb2.Forwarding(header=CLIENT, hide_credentials=True),
     )
-    return discovered("keys", auth)
+    # Messages of protobuf are joined by joining their bytes: those of a key that did not change are not made again.
+    return discovered("keys", auth, more=b"".join(map(_credential, known.values())))
+
+
+@lru_cache(maxsize=2**16)
+def _credential(key: Key) -> bytes:
+    """A configuration that holds this credential alone."""
+    one = api_key_auth_pb2.Credential(key=key.credential, client=client(key))
+    made: bytes = api_key_auth_pb2.ApiKeyAuth(credentials=[one]).SerializeToString()
+    return made
 
 
 def client(key: Key) -> str:

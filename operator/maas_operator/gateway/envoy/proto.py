@@ -62,10 +62,11 @@ def discovery(resources: Iterable[Message]) -> bytes:
     return content
 
 
-def discovered(name: str, config: Message) -> bytes:
-    """The file of one filter's configuration."""
+def discovered(name: str, config: Message, more: bytes = b"") -> bytes:
+    """The file of one filter's configuration. more: further fields of it, in binary form."""
     packed = any_pb2.Any()
     packed.Pack(config, deterministic=True)
+    packed.value += more
     return discovery([extension_pb2.TypedExtensionConfig(name=name, typed_config=packed)])
 
 

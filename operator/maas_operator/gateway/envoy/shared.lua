@@ -35,10 +35,4 @@ local function on_request(handle)
   end
 end
 
--- A script that fails would let the request through, uncounted.
-function envoy_on_request(handle)
-  local done, why = pcall(on_request, handle)
-  if done then return end
-  handle:logErr(tostring(why))
-  handle:respond({ [":status"] = "500" }, "")
-end
+envoy_on_request = guarded(on_request)

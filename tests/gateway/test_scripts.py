@@ -1,9 +1,9 @@
-"""M22: the Lua SHA-256, by the vectors of NIST (FIPS 180-4, CAVP) and at the edges of its blocks, in Envoy itself."""
+"""Scripts alone, in Envoy itself. SHA-256 (M22) by the vectors of NIST (FIPS 180-4, CAVP) and at its blocks' edges."""
 
 import hashlib
 
-from maas_operator.gateway.envoy.filters import script
-from tests.gateway.lua import answers
+from maas_operator.gateway.envoy.lua import GUARD, script
+from tests.gateway.lua import answers, asked
 
 NIST = {
     "": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -24,6 +24,9 @@ function envoy_on_request(handle)
   handle:respond({[":status"] = "200"}, sha256(handle:headers():get("text") or ""))
 end
 """
+FAILING = """
+envoy_on_request = guarded(function(handle) error("as it happens") end)
+"""
 
 
 def test_m22_sha256_in_lua_is_sha256() -> None:
@@ -31,3 +34,7 @@ def test_m22_sha256_in_lua_is_sha256() -> None:
     made = answers(script("sha256.lua") + ANSWER, texts)
     assert made == [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     assert made[: len(NIST)] == list(NIST.values())
+
+
+def test_a_script_that_fails_refuses_its_request() -> None:
+    assert asked(script(GUARD) + FAILING, ["any"]) == [(500, "")]

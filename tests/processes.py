@@ -1,0 +1,72 @@
+"""Our processes as tests and benchmarks run them: each can be killed at any moment, and tells what it cost."""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+CHECKOUT = Path(__file__).parents[1]
+PORTS = range(23_000, 32_000)
+END_SECONDS = 30.0
+"""Limit for a process to be gone after a signal: kubelets wait no longer either."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A port that nobody listens on, from below those that outgoing connections take by themselves."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of {PORTS} is free")
+
+
+class Process:
+    """A program, Python unless another is named, that logs into `log`."""
+
+    def __init__(self, log: Path, *arguments: str, program: str = sys.executable) -> None:
+        self._log = log
+        self._command = [program, *arguments]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}/operator:{CHECKOUT}"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log, cwd=CHECKOUT)
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def end(self, how: signal.Signals = signal.SIGKILL, seconds: float = END_SECONDS) -> int:
+        """Kill it (or send it another signal) and return its exit code; 0 where it never started."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(how)
+        code = self._process.wait(seconds)
+        self._process = None
+        return code
+
+    def said(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def cpu_seconds(self) -> float:
+        """User and system CPU time so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def peak_mib(self) -> float:
+        """Largest resident set so far."""
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        return int(found[1]) / 1024 if found else 0.0
