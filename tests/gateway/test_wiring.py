@@ -179,7 +179,7 @@ def slice_of(engine: Backend, ready: bool = True) -> Manifest:
 async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator[House]:
     async with Backend("assistant", "tiny", host=own_address()) as engine:
         made = House(cluster, tmp_path, engine)
-        cluster.kubectl("create", "namespace", "team-a")
+        made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}})
         made.apply(
             team_a("ModelService", "assistant", model={"name": "tiny"}, resourcePool="pool", flavor="small"),
             api_key(),
@@ -225,3 +225,23 @@ async def test_what_is_applied_is_served_and_metered_and_what_is_deleted_is_refu
     assert await house.chat() == 401
     await house.until(all_counted)
     assert house.agent.end(signal.SIGTERM) == 0, house.agent.said()[-3000:]
+
+
+async def test_81005_a_key_is_refused_once_the_ledger_has_its_quota_and_let_through_with_more(house: House) -> None:
+    def quota(tokens: int) -> Manifest:
+        manifest = api_key()
+        manifest["spec"]["limits"] = {"tokenQuota": tokens}
+        return manifest
+
+    house.apply(quota(5 * (PROMPT_TOKENS + 3)))
+    await house.until(lambda: house.calls(200))
+    await house.until(lambda: house.calls(401), 60)
+    assert len(house.engine.asked) >= 5
+
+    async def all_counted() -> bool:
+        answered = len(house.engine.asked)
+        return await house.counted() == (answered, answered * PROMPT_TOKENS)
+
+    await house.until(all_counted)
+    house.apply(quota(1_000_000))
+    assert await house.until(lambda: house.calls(200)) < 5
