@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from tests.chat import ask
 from tests.cluster import Cluster, ClusterError, PrerequisitesError
@@ -13,6 +14,7 @@ from tests.cluster.waiting import wait_until
 from tests.images import NAMES
 from tests.installation import REPOSITORY, install, load_images
 from tests.keys import gateway_address, new_key
+from tests.snippets import snippet
 
 EXAMPLES = "examples/demo"
 QUESTION = "What is the capital of France? Answer in one sentence."
@@ -27,15 +29,17 @@ What to type next:
   kubectl get modelservices,models,resourcepools -A     # what there is
   kubectl describe msvc assistant -n team-a             # conditions, events
   kubectl explain modelservice.spec                     # every field
-
-  . .cluster/env                                        # MAAS_URL, MAAS_KEY, MAAS_MODEL
-  curl $MAAS_URL/v1/chat/completions -H "Authorization: Bearer $MAAS_KEY" -H 'Content-Type: application/json' \\
-    -d '{{"model":"'$MAAS_MODEL'","messages":[{{"role":"user","content":"Hello"}}]}}'
   {maas} usage -n team-a
   kubectl patch msvc assistant -n team-a --type=merge -p '{{"spec":{{"state":"Stopped"}}}}'
 
   make demo-down                                        # remove all of it
-"""
+
+A first call:
+
+{curl}
+The same with the OpenAI SDK ({python} has it):
+
+{sdk}"""
 
 
 def main(command: str) -> int:
@@ -72,8 +76,16 @@ def _up(cluster: Cluster) -> None:
     say(f"question: {QUESTION}")
     say(f"answer:   {_ask(url, key)}")
     say(f"\nThe demo took {time.monotonic() - began:.0f} s.")
+    say(next_steps(_shown(cluster), cluster.binary("kubectl").parent))
+
+
+def next_steps(kubeconfig: str, binaries: Path) -> str:
+    """The demo's last words; the first calls are README's."""
+    curl, sdk = (snippet(REPOSITORY / "README.md", "A first call", language) for language in ("sh", "python"))
     maas = f"PYTHONPATH=operator {sys.executable} -m maas_operator.cli.main"
-    say(NEXT_STEPS.format(kubeconfig=_shown(cluster), binaries=cluster.binary("kubectl").parent, maas=maas))
+    return NEXT_STEPS.format(
+        kubeconfig=kubeconfig, binaries=binaries, maas=maas, curl=curl, sdk=sdk, python=sys.executable
+    )
 
 
 def _ask(url: str, key: str) -> str:

@@ -12,6 +12,7 @@ from tests.cluster import Cluster
 from tests.cluster.waiting import wait_until
 from tests.images import reference
 from tests.installation import NAMESPACE, install, load_images
+from tests.keys import gateway_address
 
 MANIFESTS = Path(__file__).parent / "manifests"
 ACCOUNT = "team-a"
@@ -117,3 +118,12 @@ def engine_image() -> str:
 @pytest.fixture(scope="session")
 def operator_namespace() -> str:
     return NAMESPACE
+
+
+@pytest.fixture(scope="module")
+def address(cluster: Cluster, account: Account) -> str:
+    """Where the gateway answers, with the service `talker` behind it. It stays for the next module: a start costs a
+    minute of the cores. Who needs them deletes it."""
+    account.apply("talker")
+    account.wait_ready("talker")
+    return gateway_address(cluster)

@@ -18,7 +18,7 @@ from tests.cluster import Cluster
 from tests.cluster.waiting import wait_until
 from tests.e2e.conftest import KEY_DELIVERY_SECONDS, Account
 from tests.installation import NAMESPACE
-from tests.keys import gateway_address, maas, new_key, used
+from tests.keys import maas, new_key, used
 
 pytestmark = pytest.mark.e2e
 SETTLE_SECONDS = 30
@@ -79,14 +79,6 @@ def refused(application: Application) -> bool:
 
 def opened(application: Application) -> bool:
     return application.call("GET", "/v1/models")[0] == http.client.OK
-
-
-@pytest.fixture(scope="module")
-def address(cluster: Cluster, account: Account) -> Iterator[str]:
-    account.apply("talker")
-    account.wait_ready("talker")
-    yield gateway_address(cluster)
-    account.delete("talker")
 
 
 def application(cluster: Cluster, address: str, tag: str) -> Application:

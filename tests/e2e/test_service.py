@@ -28,6 +28,7 @@ def service_address(account: Account, service: str) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def assistant(account: Account) -> str:
+    account.delete("talker")  # of the tests that call the gateway
     account.apply("assistant", qps=5, description="counts")
     account.wait_ready("assistant")
     return "assistant"

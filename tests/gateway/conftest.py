@@ -1,5 +1,6 @@
 """One Envoy and two canned engines for all tests that only ask; another Envoy that asks content control."""
 
+import resource
 from collections.abc import AsyncIterator
 
 import pytest
@@ -23,8 +24,14 @@ async def thinker() -> AsyncIterator[Backend]:
         yield backend
 
 
+OPEN_FILES = 20_000
+"""For thousands of connections, on both sides."""
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def gateway(engine: Backend, thinker: Backend) -> AsyncIterator[Gateway]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, OPEN_FILES)), hard))
     async with Gateway(scene(engine, thinker)) as running:
         yield running
 

@@ -165,3 +165,23 @@ async def metrics_show_it(replica: Replica) -> None:
 
 def value(family: Metric) -> float:
     return sum(each.value for each in family.samples)
+
+
+async def test_81005_a_key_is_refused_once_the_ledger_has_its_quota_and_let_through_with_more(house: House) -> None:
+    def quota(tokens: int) -> Manifest:
+        manifest = api_key(KEY)
+        manifest["spec"]["limits"] = {"tokenQuota": tokens}
+        return manifest
+
+    house.apply(quota(5 * (PROMPT_TOKENS + 3)))
+    await house.until(lambda: house.calls(200))
+    await house.until(lambda: house.calls(401), 60)
+    assert len(house.engine.asked) >= 5
+
+    async def all_counted() -> bool:
+        answered = len(house.engine.asked)
+        return await house.counted() == (answered, answered * PROMPT_TOKENS)
+
+    await house.until(all_counted)
+    house.apply(quota(1_000_000))
+    assert await house.until(lambda: house.calls(200)) < 5

@@ -103,10 +103,11 @@ class Ledger:
             raise _refusal(403, f"{_name(who)} may not read the usage {what}")
         with closing(book.ask(self._engine, asked)) as lines:
             parts = _in_threads(lines)
-            first = await anext(parts, ())  # an error must come before the answer's head
+            # an error must come before the answer's head; a default that is a tuple makes CPython 3.11's anext fail
+            first = await anext(parts, None)
             answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
             await answer.prepare(request)
-            await answer.write(_text(first))
+            await answer.write(_text(first or ()))
             async for part in parts:
                 await answer.write(_text(part))
         return answer

@@ -65,16 +65,16 @@ def _of_keys(facts: Facts) -> dict[str, Config]:
         elif key.quota_used_up:
             matches[key.path] = _deny("key", QUOTA)
         elif key.path in facts.over_limit:
-            matches[key.path] = _deny("key", TOKENS)
+            matches[key.path] = _only([], TOKENS)
         elif key.services:
             found = [ids[path] for name in key.services if (path := f"{key.account}/{name}") in ids]
-            matches[key.path] = _only(found)
+            matches[key.path] = _only(found, NOT_ALLOWED)
     return matches
 
 
-def _only(ids: list[str]) -> Config:
+def _only(ids: list[str], verdict: str) -> Config:
     """Deny all services but these, and let requests through that the agent answers."""
-    return {"matcher": _tree(SERVICE, {each: _allow() for each in [*ids, AGENT]}, _deny("key", NOT_ALLOWED))}
+    return {"matcher": _tree(SERVICE, {each: _allow() for each in [*ids, AGENT]}, _deny("key", verdict))}
 
 
 def _tree(name: str, matches: dict[str, Config], otherwise: Config) -> Config:
