@@ -16,11 +16,10 @@ import aiohttp
 import pytest
 
 from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS, Permission
-from maas_operator.gateway.access_log import FLUSH_MILLISECONDS
 from tests.api.operator_process import custom, operator_process
 from tests.cluster import Cluster
 from tests.gateway.backend import PROMPT_TOKENS, Backend
-from tests.gateway.gateway import ENVOY, digest, free_port
+from tests.gateway.gateway import PATH_WITH_ENVOY, digest, free_port
 from tests.ledger.processes import NAMESPACE, REPOSITORY, WRITER, LedgerProcess, Process, token
 
 pytestmark = pytest.mark.api
@@ -40,6 +39,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         crds = str(REPOSITORY / "crds")
         made.kubectl("apply", "--server-side", "-f", crds)
         made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+        made.kubectl("create", "namespace", "team-a")
         yield made
     finally:
         made.down()
@@ -52,7 +52,8 @@ class House:
         self.cluster = cluster
         self.engine = engine
         self.ports = {name: free_port() for name in ("port", "adminPort", "agentPort", "innerPort")}
-        self.health = free_port()
+        self.health, self.metrics = free_port(), free_port()
+        self.log = folder / "logs" / "access.log"
         (folder / "token").write_text(token(cluster, NAMESPACE, WRITER))
         self.ledger_token = (folder / "token").read_text()
         ledger_rights = granted(cluster, "ledger", LEDGER_PERMISSIONS)
@@ -65,23 +66,25 @@ class House:
             "kubeconfig": granted(cluster, "gateway", GATEWAY_PERMISSIONS),
             "settings": folder / "settings.yaml",
             "folder": self.envoy_folder,
-            "access-log": folder / "logs" / "access.log",
+            "access-log": self.log,
             "ledger": self.ledger.address,
             "ledger-token": folder / "token",
             "pod-uid": "the-pod",
             "health-port": self.health,
-            "metrics-port": free_port(),
+            "metrics-port": self.metrics,
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
         self.agent = Process(folder / "agent.log", "-m", "maas_operator.main", "gateway", *arguments)
         self.envoy = Process(
             folder / "envoy.log",
-            "-c",
-            "import os, sys; os.execv(sys.argv[1], sys.argv[1:])",
-            *(ENVOY, "-c", f"{self.envoy_folder}/bootstrap.json", "--service-node", "gateway"),
-            *("--service-cluster", "gateway", "--concurrency", "1", "-l", "warning", "--disable-hot-restart"),
-            *("--file-flush-interval-msec", str(FLUSH_MILLISECONDS)),
+            *("-c", "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])", "env", f"PATH={PATH_WITH_ENVOY}"),
+            *("bash", f"{self.envoy_folder}/start.sh", "--service-node", "gateway", "--service-cluster", "gateway"),
+            *("--concurrency", "1", "-l", "warning"),
         )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['port']}"
 
     def apply(self, *manifests: Manifest) -> None:
         whole = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
@@ -179,7 +182,6 @@ def slice_of(engine: Backend, ready: bool = True) -> Manifest:
 async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator[House]:
     async with Backend("assistant", "tiny", host=own_address()) as engine:
         made = House(cluster, tmp_path, engine)
-        cluster.kubectl("create", "namespace", "team-a")
         made.apply(
             team_a("ModelService", "assistant", model={"name": "tiny"}, resourcePool="pool", flavor="small"),
             api_key(),

@@ -127,7 +127,6 @@ def _reach(spec: ModelServiceSpec, name: str, frozen: frozenset[str]) -> Reach:
 def _key(manifest: Manifest, spec: ApiKeySpec, frozen: Mapping[str, frozenset[str]], used: Mapping[str, int]) -> Key:
     metadata = manifest["metadata"]
     account, name = metadata["namespace"], metadata["name"]
-    _end(manifest)  # a key of whose end nothing is known must not be believed for ever
     limits = spec.limits
     quota = limits.token_quota if limits else None
     return Key(
@@ -140,6 +139,7 @@ def _key(manifest: Manifest, spec: ApiKeySpec, frozen: Mapping[str, frozenset[st
         services=tuple(spec.services),
         frozen="*" in frozen.get(account, ()),
         quota_used_up=quota is not None and used.get(f"{account}/{name}", 0) >= quota,
+        expires=_end(manifest),  # a key of whose end nothing is known must not be believed for ever
     )
 
 
