@@ -13,8 +13,8 @@ import pytest
 
 from maas_operator.gateway.access_log import DEAD, PROGRESS_SECONDS
 from tests.gateway.gateway import digest
-from tests.gateway.streams import Clients, Stream
 from tests.gateway.test_wiring import House, cluster, house, team_a  # noqa: F401 fixtures
+from tests.streams import Clients, Stream
 
 pytestmark = pytest.mark.api
 
@@ -107,9 +107,9 @@ async def test_streams_do_not_notice_kills_of_agent_ledger_and_api_server_and_ev
         await patient.more()
     assert patient.ends == {"whole"}
     assert hasty.ends == {"hung up"}
-    assert await settled(house, "patient", len(patient.streams)) == patient.sum("whole")
+    assert await settled(house, "patient", len(patient.streams)) == patient.told()
     counted = await settled(house, "hasty", len(hasty.streams))
-    assert hasty.sum("hung up") <= counted <= house.engine.tokens - patient.sum("whole")
+    assert hasty.told() <= counted <= house.engine.tokens - patient.told()
 
 
 async def test_of_streams_that_a_killed_envoy_broke_at_most_a_second_is_not_counted(house: House) -> None:  # noqa: F811
@@ -137,7 +137,7 @@ async def test_of_streams_that_a_killed_envoy_broke_at_most_a_second_is_not_coun
         await patient.more()
     assert len(broken) >= 2 * (STREAMS - 2)
     assert "whole" not in {each.end for each in broken}
-    told = sum(each.told() for each in patient.streams)
+    told = patient.told()
     least = sum(each.told(_surely_counted_until(each, kills)) for each in patient.streams)
     most = told + len(broken) * ON_THE_WAY
 

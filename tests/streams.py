@@ -27,9 +27,12 @@ class Stream:
 
 
 class Clients:
-    """Clients of one address with one key. hang_up_after: chunks; None: they read to the end."""
+    """Clients of one model at one address, with one key. hang_up_after: chunks; None: they read to the end."""
 
-    def __init__(self, url: str, key: str, hang_up_after: int | None = None, max_tokens: int = 40) -> None:
+    def __init__(
+        self, url: str, key: str, model: str = "assistant", *, hang_up_after: int | None = None, max_tokens: int = 40
+    ) -> None:
+        self.key = key
         self.streams: list[Stream] = []
         self._ends = 0
         self._ended = asyncio.Condition()
@@ -37,9 +40,10 @@ class Clients:
         self._headers = {"Authorization": f"Bearer {key}"}
         self._hang_up_after = hang_up_after
         self._body = {
-            "model": "assistant",
+            "model": model,
             "messages": [{"role": "user", "content": "hi"}],
             "max_tokens": max_tokens,
+            "ignore_eos": True,
             "stream": True,
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
@@ -49,9 +53,9 @@ class Clients:
         """How streams ended."""
         return {each.end for each in self.streams}
 
-    def sum(self, end: str) -> int:
-        """Tokens of the streams that ended so."""
-        return sum(each.told() for each in self.streams if each.end == end)
+    def told(self) -> int:
+        """Tokens that they were told of."""
+        return sum(each.told() for each in self.streams)
 
     @property
     def under_way(self) -> list[Stream]:
@@ -100,8 +104,12 @@ class Clients:
                 text = line.strip().removeprefix(b"data: ")
                 if text == b"[DONE]":
                     return "whole"
-                if text:
-                    stream.tokens.append((time.monotonic(), json.loads(text)["usage"]["total_tokens"]))
-                    if len(stream.tokens) == self._hang_up_after:
-                        return "hung up"
+                if not text:
+                    continue
+                usage = json.loads(text).get("usage")
+                if not usage:
+                    return f"without usage: {text.decode()[:80]}"
+                stream.tokens.append((time.monotonic(), usage["total_tokens"]))
+                if len(stream.tokens) == self._hang_up_after:
+                    return "hung up"
         return "cut"
