@@ -3,12 +3,9 @@
 import base64
 import http.client
 import json
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +14,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.cluster.waiting import wait_until
 from tests.e2e.conftest import KEY_DELIVERY_SECONDS, Account
-from tests.installation import NAMESPACE
+from tests.e2e.replicas import gateway_pods, kill_agent
 from tests.keys import maas, new_key, used
 
 pytestmark = pytest.mark.e2e
@@ -244,27 +241,3 @@ def test_an_agent_killed_in_the_middle_of_a_stream_does_not_cut_it(cluster: Clus
 
     wait_until(restarted, SETTLE_SECONDS * 2, "the agent to be back")
     assert direct.chat()[0] == http.client.OK
-
-
-def gateway_pods(cluster: Cluster) -> list[dict[str, Any]]:
-    selector = "app.kubernetes.io/name=maas-gateway"
-    pods = cluster.kubectl(
-        "get", "pods", "-n", NAMESPACE, "-l", selector, "--field-selector=status.phase=Running", "-o", "json"
-    )
-    return [pod for pod in json.loads(pods)["items"] if "deletionTimestamp" not in pod["metadata"]]
-
-
-def kill_agent(pod: dict[str, Any]) -> None:
-    """SIGKILL to the container's processes. The node is this machine, so they are found here."""
-    container = pod["status"]["initContainerStatuses"][0]["containerID"].rpartition("/")[2]
-    found = [each.parent.name for each in Path("/proc").glob("[0-9]*/cgroup") if container in _text(each)]
-    assert found, container
-    for process in found:
-        os.kill(int(process), signal.SIGKILL)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""  # it has ended

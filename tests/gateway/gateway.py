@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from maas_operator.gateway.access_log import FLUSH_MILLISECONDS, Line
+from maas_operator.gateway.access_log import Line
 from maas_operator.gateway.envoy import render, render_start
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
@@ -23,6 +24,8 @@ from maas_operator.gateway.settings import GatewaySettings
 from tests.processes import free_port
 
 ENVOY = shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy") or ""
+PATH_WITH_ENVOY = f"{Path(ENVOY).parent}:{os.environ['PATH']}"
+"""Where start.sh finds it."""
 
 
 def digest(key: str) -> str:
@@ -68,7 +71,7 @@ class Gateway:
     def start(self) -> None:
         folder = str(self.files.folder)
         self.files.put(render_start(self.settings, folder, str(self.log)))
-        arguments = ["-c", f"{folder}/bootstrap.json", "--service-node", "gateway", "--service-cluster", "gateway"]
+        arguments = ["--service-node", "gateway", "--service-cluster", "gateway"]
         arguments += [
             "--concurrency",
             str(self.settings.workers),
@@ -77,9 +80,13 @@ class Gateway:
             "-l",
             "warning",
         ]
-        arguments += ["--file-flush-interval-msec", str(FLUSH_MILLISECONDS), "--disable-hot-restart"]
-        errors = (self.folder / "envoy.log").open("wb")
-        self.process = subprocess.Popen([ENVOY, *arguments], stdout=errors, stderr=errors)
+        errors = (self.folder / "envoy.log").open("ab")
+        self.process = subprocess.Popen(
+            ["bash", f"{folder}/start.sh", *arguments],
+            env=os.environ | {"PATH": PATH_WITH_ENVOY},
+            stdout=errors,
+            stderr=errors,
+        )
 
     def put(self, facts: Facts) -> None:
         self.facts = facts

@@ -12,11 +12,10 @@ import aiohttp
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from maas_operator.gateway.access_log import FLUSH_MILLISECONDS
 from tests.api.operator_process import custom
 from tests.cluster import Cluster
 from tests.gateway.backend import Backend
-from tests.gateway.gateway import ENVOY, digest
+from tests.gateway.gateway import PATH_WITH_ENVOY, digest
 from tests.processes import CHECKOUT, Process, free_port
 
 ACCOUNT = "team-a"
@@ -46,27 +45,29 @@ class Replica:
         folder.mkdir(exist_ok=True)
         self.ports = {name: free_port() for name in ("port", "adminPort", "agentPort", "innerPort")}
         self.health, self.metrics = free_port(), free_port()
+        self.log = folder / "logs" / "access.log"
         settings = {"address": "127.0.0.1", "workers": 1, **self.ports}
         (folder / "settings.yaml").write_text(json.dumps(settings))
         options = {
             "kubeconfig": kubeconfig,
             "settings": folder / "settings.yaml",
             "folder": folder / "envoy",
-            "access-log": folder / "logs" / "access.log",
+            "access-log": self.log,
             "ledger": ledger,
             "ledger-token": token,
             "pod-uid": f"pod-{folder.name}",
             "health-port": self.health,
             "metrics-port": self.metrics,
         }
+        self.url = f"http://127.0.0.1:{self.ports['port']}"
         arguments = [f"--{name}={value}" for name, value in options.items()]
         self.agent = Process(folder / "agent.log", "-m", "maas_operator.main", "gateway", *arguments)
         self.envoy = Process(
             folder / "envoy.log",
-            *("-c", f"{folder}/envoy/bootstrap.json", "--service-node", "gateway"),
-            *("--service-cluster", "gateway", "--concurrency", "1", "-l", "warning", "--disable-hot-restart"),
-            *("--file-flush-interval-msec", str(FLUSH_MILLISECONDS), "--component-log-level", "misc:error"),
-            program=ENVOY,
+            *(f"PATH={PATH_WITH_ENVOY}", "bash", f"{folder}/envoy/start.sh", "--service-node", "gateway"),
+            *("--service-cluster", "gateway", "--concurrency", "1", "-l", "warning"),
+            *("--component-log-level", "misc:error"),
+            program="/usr/bin/env",
         )
 
     async def ready(self) -> bool:
@@ -86,7 +87,7 @@ class Replica:
     async def chat(self, key: str) -> int:
         """The status of a call; 0 where nobody answers."""
         body = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]}
-        url = f"http://127.0.0.1:{self.ports['port']}/v1/chat/completions"
+        url = f"{self.url}/v1/chat/completions"
         with contextlib.suppress(aiohttp.ClientError):
             async with aiohttp.request("POST", url, json=body, headers={"Authorization": f"Bearer {key}"}) as answer:
                 await answer.read()

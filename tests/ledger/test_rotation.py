@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import Engine
 
 from maas_operator.api.usage import Batch, Receipt
 from maas_operator.gateway.access_log import FLUSH_MILLISECONDS
@@ -112,6 +113,17 @@ async def load(session: aiohttp.ClientSession, url: str, numbers: range) -> int:
     return sum(numbers)
 
 
+def sums(engine: Engine) -> dict[str, Any]:
+    """What the ledger has counted."""
+    ((found,),) = book.ask(engine, book.Question())
+    return found
+
+
+async def counted(engine: Engine, requests: int) -> None:
+    """Wait until the ledger has so many requests: what a killed Envoy has in memory is lost."""
+    await asyncio.to_thread(wait_until, lambda: sums(engine)["requests"] >= requests, f"{requests} requests")
+
+
 async def test_no_line_is_lost_while_the_log_is_rotated_under_load_and_envoy_restarts(
     envoy: Envoy, tmp_path: Path
 ) -> None:
@@ -130,14 +142,14 @@ async def test_no_line_is_lost_while_the_log_is_rotated_under_load_and_envoy_res
         expected = sum(
             await asyncio.gather(*(load(session, envoy.url, range(n * each, (n + 1) * each)) for n in range(CLIENTS)))
         )
-        await asyncio.sleep(3 * FLUSH_MILLISECONDS / 1000)  # what a killed Envoy has in memory is lost
+        await counted(engine, REQUESTS)
         envoy.kill()
         await asyncio.to_thread(envoy.start)
         expected += await load(session, envoy.url, range(100))
-        await asyncio.sleep(3 * FLUSH_MILLISECONDS / 1000)
+        await counted(engine, REQUESTS + 100)
         stopping.set()
         await shipping
-    ((sums,),) = book.ask(engine, book.Question())
-    assert (sums["requests"], sums["prompt_tokens"]) == (REQUESTS + 100, expected)
+    found = sums(engine)
+    assert (found["requests"], found["prompt_tokens"]) == (REQUESTS + 100, expected)
     assert len(logs) >= 3
     assert len(list(envoy.log.parent.iterdir())) <= 2, "logs that were acknowledged are still there"

@@ -3,14 +3,30 @@
 Tokens are what the engine itself counted. A line without prompt_tokens is an answer in which the engine counted none
 (an error, a refusal, a list of models). A client that hung up in the middle of a stream has a line with the tokens
 that were on their way to it, and hung_up is true. Lines appear when a request ends, at most FLUSH_MILLISECONDS later.
+
+On a request that takes longer there is a line every PROGRESS_SECONDS in a file of its own, for the case that Envoy is
+killed: then the agent makes the request's last line from it (shipping/progress.py), and killed is true.
 """
 
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-FLUSH_MILLISECONDS = 200
-"""Envoy holds lines back for at most so long (--file-flush-interval-msec)."""
+FLUSH_MILLISECONDS = 10
+"""Envoy holds lines back for at most so long (--file-flush-interval-msec). To hold none back
+(--file-flush-min-size-kb 0) would cost 17 us a request; this costs 1."""
+PROGRESS_SECONDS = 1
+"""Between two lines on a request that is under way."""
+PROGRESS = "progress"
+"""Folder beside the access log, of the Envoy that runs now: what it writes of requests under way."""
+DEAD = "progress-of-dead"
+"""How the names of such folders begin when their Envoy is dead."""
+PROGRESS_LOG = "progress.log"
+"""The file in them."""
+ENDED = "DownstreamEnd"
+"""Type of a line that is a request's last."""
+KILLED = "KILLED"
+"""A flag of our own beside Envoy's: it was killed while the answer was under way."""
 HUNG_UP = frozenset({"DC", "DR", "DPE"})
 """Envoy's response flags that say that the client was gone before the answer's end."""
 
@@ -57,7 +73,7 @@ class Line(BaseModel):
     path: str
     """Without the query."""
     code: Count
-    """HTTP status; 0: the client was gone before there was one."""
+    """HTTP status; 0: the client was gone, or Envoy was killed, before there was one."""
     flags: Flags = ""
     """Envoy's response flags, comma-separated: DC client hung up, UH no ready instance, UF connection failed, UT timed
     out, RL limited, UAEX refused. Empty: none."""
@@ -79,6 +95,12 @@ class Line(BaseModel):
     def hung_up(self) -> bool:
         """Whether the client was gone before the answer's end."""
         return not HUNG_UP.isdisjoint(self.flags.split(","))
+
+    @property
+    def killed(self) -> bool:
+        """Whether Envoy was killed before the answer's end. The tokens are those until then, less those of the last
+        PROGRESS_SECONDS."""
+        return self.flags == KILLED
 
 
 FORMAT: dict[str, str] = {
@@ -110,3 +132,5 @@ CONTROL_FORMAT: dict[str, str] = {
     "output_control": "%DYNAMIC_METADATA(maas.control:output)%",
 }
 """Further fields where there is content control."""
+PROGRESS_FORMAT = {"type": "%ACCESS_LOG_TYPE%"}
+"""Further fields of lines on requests under way."""

@@ -1,6 +1,7 @@
 """All that the gateway's configuration follows from."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from maas_operator.api.modelservice import Balancing
@@ -73,6 +74,7 @@ class Key:
     """Names of services of its account that it may call, and no others; empty: all that the account may call."""
     frozen: bool = False
     quota_used_up: bool = False
+    expires: datetime | None = None
 
     @property
     def path(self) -> str:

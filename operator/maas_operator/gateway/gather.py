@@ -29,7 +29,6 @@ class _Known:
     manifest: Manifest
     key: Key | None = None
     quota: int | None = None
-    end: datetime | None = None
 
 
 class Read:
@@ -73,7 +72,7 @@ def gather(
     frozen = {each["metadata"]["name"]: _frozen(each) for each in namespaces}
     found, unreadable = _readable(services, lambda each: _service(each, endpoints, frozen))
     known, unreadable_keys = _readable(keys, (read or Read()).key)
-    counting = ((each.key, each.quota) for each in known if each.key and not (each.end and each.end <= now))
+    counting = ((each.key, each.quota) for each in known if each.key and not _ended(each.key, now))
     return Facts(
         services=found,
         keys=tuple(_held_against(key, quota, frozen, used or {}) for key, quota in counting),
@@ -146,9 +145,13 @@ def _known(manifest: Manifest) -> _Known:
         client_credentials=spec.kind == KeyKind.CLIENT_CREDENTIALS,
         limits=Limits(limits.requests_per_minute, limits.tokens_per_minute) if limits else Limits(),
         services=tuple(spec.services),
+        expires=_end(manifest),  # a key of whose end nothing is known must not be believed for ever
     )
-    # a key of whose end nothing is known must not be believed for ever
-    return _Known(manifest, key, limits.token_quota if limits else None, _end(manifest))
+    return _Known(manifest, key, limits.token_quota if limits else None)
+
+
+def _ended(key: Key, now: datetime) -> bool:
+    return key.expires is not None and key.expires <= now
 
 
 def _held_against(key: Key, quota: int | None, frozen: Mapping[str, frozenset[str]], used: Mapping[str, int]) -> Key:

@@ -12,6 +12,7 @@ from maas_operator.gateway.envoy import render, render_start
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
 from maas_operator.gateway.following import follow
+from maas_operator.gateway.memory import Memory
 from maas_operator.gateway.minutes import Minutes
 from maas_operator.gateway.settings import GatewaySettings
 
@@ -28,6 +29,7 @@ class Publisher:
         self.facts = Facts()
         self._settings = settings
         self._files = Files(folder)
+        self._memory = Memory(folder)
         self._access_log = access_log
         self._minutes = Minutes()
         self._changed = asyncio.Event()
@@ -40,6 +42,10 @@ class Publisher:
         self._minutes.limit(facts)
         self.facts = replace(facts, over_limit=self._minutes.over(time.monotonic()))
         self._changed.set()
+
+    def recall(self) -> Facts | None:
+        """What was last known, by an earlier process."""
+        return self._memory.recall()
 
     def begin(self) -> None:
         """Write what Envoy needs for its start. Raises OSError."""
@@ -68,6 +74,7 @@ class Publisher:
     def _write(self) -> None:
         begun = time.monotonic()
         counters.show(self.facts)
+        self._memory.keep(self.facts)  # before Envoy is told
         if written := self._files.put(render(self.facts)):
             log.info("Envoy's files written", files=written, seconds=round(time.monotonic() - begun, 3))
         counters.PUBLISH_SECONDS.observe(time.monotonic() - begun)

@@ -11,6 +11,7 @@ from aiohttp import web
 from maas_operator.gateway.agent import Agent
 from maas_operator.gateway.envoy.names import LOOPBACK
 from maas_operator.gateway.facts import Facts
+from maas_operator.gateway.memory import lasting
 from maas_operator.gateway.products import Product
 from maas_operator.gateway.publishing import Publisher
 from maas_operator.gateway.settings import GatewaySettings
@@ -43,9 +44,11 @@ async def run(
     products: tuple[Product, ...],
     facts: AsyncIterator[Facts],
 ) -> None:
-    """Keep Envoy's files as the facts say, until cancelled. Envoy may start when bootstrap.json is there: that is after
-    the first facts, so that a gateway that has seen nothing yet does not refuse what it should let through."""
+    """Keep Envoy's files as the facts say, until cancelled; while there are none, as was last known. Envoy may start
+    when bootstrap.json is there: that is after the first facts, so that a gateway that has seen nothing yet does not
+    refuse what it should let through."""
     publisher = Publisher(settings, folder, access_log)
+    facts = lasting(facts, publisher.recall())
     publisher.put(await anext(facts))
     publisher.begin()
     async with answering(settings, publisher, products), asyncio.TaskGroup() as tasks:

@@ -57,7 +57,7 @@ def test_81006_81005_what_is_held_against_a_key_is_looked_at_anew_each_time() ->
 def test_m22_a_key_whose_end_cannot_be_read_is_left_out_and_stops_no_other() -> None:
     keys = [api_key("leap", 1, expiresAt="2026-06-30T23:59:60Z"), api_key("good", 2, expiresAt="2026-07-01T00:00:00Z")]
     facts = gather((), keys, (), (), NOW)
-    assert [key.name for key in facts.keys] == ["good"]
+    assert [(key.name, key.expires) for key in facts.keys] == [("good", datetime(2026, 7, 1, tzinfo=UTC))]
     assert "leap" in facts.unreadable[0]
     assert next_expiry(keys, NOW) == datetime(2026, 7, 1, tzinfo=UTC)
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from maas_operator.gateway.envoy import render, render_start
+from maas_operator.gateway.envoy.names import START
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.gather import gather
 from maas_operator.gateway.settings import GatewaySettings, parse
@@ -52,7 +53,10 @@ def test_golden_of_facts(name: str, update_golden: bool) -> None:
 @pytest.mark.parametrize(("name", "settings"), [("start-default", GatewaySettings()), ("start-full", parse(FULL))])
 def test_golden_of_settings(name: str, settings: GatewaySettings, update_golden: bool) -> None:
     files = render_start(settings, "/envoy", "/logs/access.log")
-    told = {file: _without_scripts(json.loads(content)) for file, content in files.items()}
+    told = {
+        file: content.decode() if file == START else _without_scripts(json.loads(content))
+        for file, content in files.items()
+    }
     compare(GOLDEN / f"{name}.out.yaml", yaml.safe_dump(told, width=120), update_golden)
 
 

@@ -1,6 +1,7 @@
 """What holds for any facts, also of hostile names: the API server's rules are not relied upon."""
 
 from dataclasses import replace
+from datetime import UTC
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,6 +46,7 @@ KEY = st.builds(
     services=st.lists(NAME, max_size=2).map(tuple),
     frozen=st.booleans(),
     quota_used_up=st.booleans(),
+    expires=st.none() | st.datetimes(timezones=st.just(UTC)),
 )
 FACTS = st.builds(
     Facts,

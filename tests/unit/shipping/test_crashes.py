@@ -1,15 +1,18 @@
 """Whatever crashes at whatever byte, the ledger's sum is the log's sum: a simulation of all that may happen."""
 
 import asyncio
+import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Engine
 
 from maas_operator.api.usage import Batch, Receipt
+from maas_operator.gateway.access_log import DEAD, PROGRESS, PROGRESS_LOG
 from maas_operator.gateway.shipping.sending import NotAcknowledgedError, NotReopenedError
 from maas_operator.gateway.shipping.shipper import Settings, Shipper
 from maas_operator.ledger import book
@@ -22,6 +25,10 @@ ROTATE = 3000
 
 class Killed(BaseException):
     """The shipper is killed here."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
 
 
 class Crashes(RuleBasedStateMachine):
@@ -37,6 +44,7 @@ class Crashes(RuleBasedStateMachine):
         self.expected = 0
         self.fate = "well"
         self.sends = 0
+        self.under_way: dict[int, int] = {}
 
     @initialize()
     def start(self) -> None:
@@ -45,8 +53,50 @@ class Crashes(RuleBasedStateMachine):
 
     @rule()
     def envoy_starts(self) -> None:
-        """Also after a kill; it goes on where the file ends."""
+        """Also after a kill; it goes on where the file ends. What was under way counts as it was written last."""
+        progress = self.current.with_name(PROGRESS)
+        if progress.exists():
+            progress.rename(progress.with_name(f"{DEAD}.{self.number:06}-{len(list(self.current.parent.iterdir()))}"))
+        progress.mkdir()
+        self.expected += sum(self.under_way.values())
+        self.under_way = {}
+        self.open_logs()
+
+    def open_logs(self) -> None:
         self.file = self.current.open("ab", buffering=0)
+        self.progress = (self.current.with_name(PROGRESS) / PROGRESS_LOG).open("ab", buffering=0)
+
+    @rule(tokens=st.integers(1, 100))
+    def envoy_tells_of_requests_under_way(self, tokens: int) -> None:
+        self.number += 1
+        self.under_way[self.number] = 0
+        for number in self.under_way:
+            self.under_way[number] += tokens
+            self.progress.write(line(number, prompt_tokens=self.under_way[number], type="DownstreamPeriodic"))
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), more=st.integers(0, 50))
+    def a_long_request_ends(self, data: st.DataObject, more: int) -> None:
+        number = data.draw(st.sampled_from(sorted(self.under_way)))
+        tokens = self.under_way.pop(number) + more
+        self.file.write(line(number, prompt_tokens=tokens))
+        self.progress.write(line(number, prompt_tokens=tokens, type="DownstreamEnd"))
+        self.expected += tokens
+
+    @precondition(lambda self: self.under_way)
+    @rule()
+    def envoy_is_killed_between_its_two_files(self) -> None:
+        number, tokens = self.under_way.popitem()
+        self.file.write(line(number, prompt_tokens=tokens))
+        self.expected += tokens
+        self.envoy_starts()
+
+    @rule()
+    def shipper_is_killed_before_it_removes_what_a_dead_envoy_wrote(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shutil, "rmtree", killed)
+            self.ship()
+        self.shipper_starts()
 
     @rule(tokens=st.lists(st.integers(0, 1000), min_size=1, max_size=6))
     def envoy_writes(self, tokens: list[int]) -> None:
@@ -91,6 +141,7 @@ class Crashes(RuleBasedStateMachine):
     @rule()
     def all_is_counted_once_calm_returns(self) -> None:
         self.fate = "well"
+        self.envoy_starts()
         self.envoy_writes([1])  # so that what lacks only its break is followed by something
         for _ in range(3):
             self.ship()
@@ -129,7 +180,7 @@ class Crashes(RuleBasedStateMachine):
     async def reopen(self) -> None:
         if self.number % 3 == 0:
             raise NotReopenedError("Envoy is away")
-        self.file = self.current.open("ab", buffering=0)
+        self.open_logs()
 
     def teardown(self) -> None:
         self.engine.dispose()

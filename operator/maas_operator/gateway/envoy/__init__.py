@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from maas_operator.gateway.envoy import clusters, keys, limits, names
-from maas_operator.gateway.envoy.bootstrap import bootstrap
+from maas_operator.gateway.envoy.bootstrap import bootstrap, start
 from maas_operator.gateway.envoy.listener import certificate, listeners
 from maas_operator.gateway.envoy.routes import routes
 from maas_operator.gateway.facts import Facts
@@ -29,7 +29,11 @@ def render(facts: Facts) -> dict[str, bytes]:
 
 def render_start(settings: GatewaySettings, folder: str, log: str) -> dict[str, bytes]:
     """The files that change with the settings alone. folder: where Envoy reads its files; log: its access log."""
-    texts = {names.LISTENERS: listeners(settings, folder, log), names.BOOTSTRAP: bootstrap(settings, folder)}
+    texts = {
+        names.LISTENERS: listeners(settings, folder, log),
+        names.START: start(folder, log),
+        names.BOOTSTRAP: bootstrap(settings, folder),
+    }
     if settings.tls:
         texts = {names.CERTIFICATE: certificate(settings), **texts}
     return {name: text.encode() for name, text in texts.items()}

@@ -1,10 +1,13 @@
-"""What Envoy reads once, at its start."""
+"""How Envoy is started, and what it reads once, at its start."""
 
 import json
+from pathlib import PurePath
+from shlex import quote
 
+from maas_operator.gateway.access_log import DEAD, FLUSH_MILLISECONDS, PROGRESS
 from maas_operator.gateway.envoy import control, shared
 from maas_operator.gateway.envoy.clusters import assignment
-from maas_operator.gateway.envoy.names import AGENT, CLUSTERS, GATEWAY, LISTENERS, LOOPBACK, REPLICAS
+from maas_operator.gateway.envoy.names import AGENT, BOOTSTRAP, CLUSTERS, GATEWAY, LISTENERS, LOOPBACK, REPLICAS
 from maas_operator.gateway.envoy.proto import Config, extension, file_source
 from maas_operator.gateway.settings import GatewaySettings
 
@@ -27,6 +30,18 @@ def bootstrap(settings: GatewaySettings, folder: str) -> str:
         "overload_manager": _overload(settings),
     }
     return json.dumps(config, indent=1, sort_keys=True) + "\n"
+
+
+def start(folder: str, log: str) -> str:
+    """The script that starts Envoy, for bash; its arguments are further ones of Envoy's. What the Envoy before wrote of
+    requests under way gets another name, which says that its writer is dead."""
+    flags = f"--config-path {quote(f'{folder}/{BOOTSTRAP}')} --file-flush-interval-msec {FLUSH_MILLISECONDS}"
+    return f"""set -e
+cd {quote(str(PurePath(log).parent))}
+if [ -d {PROGRESS} ]; then mv {PROGRESS} "{DEAD}.$(date +%s%N)"; fi
+mkdir {PROGRESS}
+exec envoy {flags} --disable-hot-restart "$@"
+"""
 
 
 def _agent(settings: GatewaySettings) -> Config:

@@ -1,6 +1,17 @@
 """The listener: who may connect, how long a request may take to arrive, and what is written down of it."""
 
-from maas_operator.gateway.access_log import CONTROL_FORMAT, FORMAT
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from maas_operator.gateway.access_log import (
+    CONTROL_FORMAT,
+    ENDED,
+    FORMAT,
+    PROGRESS,
+    PROGRESS_FORMAT,
+    PROGRESS_LOG,
+    PROGRESS_SECONDS,
+)
 from maas_operator.gateway.envoy.filters import filters
 from maas_operator.gateway.envoy.names import CERTIFICATE, LOOPBACK, ROUTES
 from maas_operator.gateway.envoy.proto import Config, discovery_text, extension, file_source, seconds, typed
@@ -55,7 +66,8 @@ def _http(settings: GatewaySettings, folder: str, log: str) -> Config:
         rds={"config_source": file_source(folder, ROUTES), "route_config_name": NAME_OF_ROUTES},
         http_filters=filters(settings, folder),
         local_reply_config=replies(settings),
-        access_log=[_log(settings, log)],
+        access_log=_logs(settings, log),
+        access_log_options={"access_log_flush_interval": seconds(PROGRESS_SECONDS)},
         # the client's address
         use_remote_address=True,
         xff_num_trusted_hops=settings.trusted_proxies,
@@ -92,18 +104,45 @@ def _http(settings: GatewaySettings, folder: str, log: str) -> Config:
     )
 
 
-def _log(settings: GatewaySettings, path: str) -> Config:
-    """Requests without a valid key have no account and are not written down: Envoy's counters count them."""
+def _logs(settings: GatewaySettings, path: str) -> list[Config]:
+    """The last line of each request; and beside it lines on requests under way, and the last of those that had some."""
     fields = FORMAT | (CONTROL_FORMAT if settings.content_control else {})
+    long = {
+        "op": "GE",
+        # a timer may be early
+        "value": {"default_value": PROGRESS_SECONDS * 500, "runtime_key": "maas.progress_milliseconds"},
+    }
+    last = _all(_type(ENDED), {"duration_filter": {"comparison": long}})
+    return [
+        _file(path, fields, _type(ENDED)),
+        _file(
+            str(PurePath(path).with_name(PROGRESS) / PROGRESS_LOG),
+            fields | PROGRESS_FORMAT,
+            {"or_filter": {"filters": [_type("DownstreamPeriodic"), last]}},
+        ),
+    ]
+
+
+def _file(path: str, format_: Mapping[str, str], which: Config) -> Config:
+    """Requests without a valid key have no account and are not written down: Envoy's counters count them."""
+    with_key = {"header_filter": {"header": {"name": "x-maas-account", "present_match": True}}}
     return {
         **extension(
             "file",
             "envoy.extensions.access_loggers.file.v3.FileAccessLog",
             path=path,
-            log_format={"json_format": fields, "omit_empty_values": True},
+            log_format={"json_format": dict(format_), "omit_empty_values": True},
         ),
-        "filter": {"header_filter": {"header": {"name": "x-maas-account", "present_match": True}}},
+        "filter": _all(which, with_key),
     }
+
+
+def _type(type_: str) -> Config:
+    return {"log_type_filter": {"types": [type_]}}
+
+
+def _all(*filters_: Config) -> Config:
+    return {"and_filter": {"filters": list(filters_)}}
 
 
 def _tls(folder: str) -> Config:

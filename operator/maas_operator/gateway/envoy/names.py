@@ -2,6 +2,8 @@
 
 BOOTSTRAP = "bootstrap.json"
 """Read once, at Envoy's start; all others are read again when they change."""
+START = "start.sh"
+"""Starts Envoy."""
 LISTENERS = "listeners.json"
 CERTIFICATE = "certificate.json"
 ROUTES = "routes.pb"

@@ -23,23 +23,27 @@ class Logs:
     """The logs beside `current`, the path that Envoy is told to write to."""
 
     def __init__(self, current: Path) -> None:
-        self._current = current
+        self.current = current
 
     def present(self) -> list[Log]:
         """All logs, oldest first; without those of which nothing can be said yet.
 
         A log that was set aside is closed once Envoy has opened a new one in its place; it closes before it opens.
         """
-        reopened = self._current.exists()  # first: what is closed now can be read to its end afterwards
+        reopened = self.current.exists()  # first: what is closed now can be read to its end afterwards
         aside = self._aside()
         logs = [_look(path, closed=reopened or path != aside[-1]) for path in aside]
         if reopened:
-            logs.append(_look(self._current, closed=False))
+            logs.append(_look(self.current, closed=False))
         return [log for log in logs if log]
+
+    def newest(self) -> list[Path]:
+        """What Envoy wrote to last: the current log and the one before."""
+        return [path for path in [*self._aside()[-1:], self.current] if path.exists()]
 
     def to_be_reopened(self) -> bool:
         """Whether Envoy may still write to a log that was set aside."""
-        return bool(self._aside()) and not self._current.exists()
+        return bool(self._aside()) and not self.current.exists()
 
     def set_aside(self) -> Path:
         """Rename the log that Envoy writes. Raises FileNotFoundError where there is none."""
@@ -47,12 +51,12 @@ class Logs:
         stamp = time.time_ns()
         if aside:  # a clock that was set back must not mix up the order
             stamp = max(stamp, _stamp(aside[-1]) + 1)
-        target = self._current.with_name(f"{self._current.name}.{stamp:020}")
-        self._current.rename(target)
+        target = self.current.with_name(f"{self.current.name}.{stamp:020}")
+        self.current.rename(target)
         return target
 
     def _aside(self) -> list[Path]:
-        found = self._current.parent.glob(f"{self._current.name}.*")
+        found = self.current.parent.glob(f"{self.current.name}.*")
         return sorted((path for path in found if path.suffix[1:].isdecimal()), key=_stamp)
 
 

@@ -11,6 +11,7 @@ from maas_operator.api.usage import SUMS
 from maas_operator.gateway.shipping import counters
 from maas_operator.gateway.shipping.cutting import LogName, cut
 from maas_operator.gateway.shipping.logs import Log, Logs, read_at
+from maas_operator.gateway.shipping.progress import Progress
 from maas_operator.gateway.shipping.sending import NotAcknowledgedError, NotReopenedError, Reopen, Send
 
 log = structlog.get_logger()
@@ -38,6 +39,7 @@ class Shipper:
         self._send = send
         self._reopen = reopen
         self._logs = Logs(settings.current)
+        self._progress = Progress(self._logs)
         self._acknowledged: dict[str, int] = {}
         """By log, what the ledger said last; it is asked again after a restart."""
 
@@ -62,12 +64,18 @@ class Shipper:
     async def ship(self) -> None:
         """Send all that is there now. Raises NotAcknowledgedError, and OSError of the disk."""
         try:
+            self._settle()  # before any log is let go
             for each in self._logs.present():
                 await self._ship_one(each)
             counters.ACKNOWLEDGED_AT.set(time.time())
         finally:
             await self._rotate()
             self._bound()
+
+    def _settle(self) -> None:
+        if settled := self._progress.settle():
+            counters.KILLED.inc(settled)
+            log.warning("Envoy was killed: what the requests under way had used is counted", requests=settled)
 
     async def _ship_one(self, each: Log) -> None:
         """Send one log as far as it goes; remove it when it is closed and acknowledged to its end."""
@@ -99,7 +107,8 @@ class Shipper:
         current = self._settings.current
         if current.exists() and current.stat().st_size >= self._settings.rotate_size:
             self._logs.set_aside()
-        if self._logs.to_be_reopened():
+        self._progress.rotate(self._settings.rotate_size)
+        if self._logs.to_be_reopened() or self._progress.to_be_reopened():
             try:
                 await self._reopen()
             except NotReopenedError as error:

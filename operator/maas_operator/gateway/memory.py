@@ -1,0 +1,91 @@
+"""What was last known of the cluster, kept for an agent that starts while the API server is away."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from maas_operator.gateway.facts import Facts
+from maas_operator.gateway.files import Files
+
+FOLDER = "known"
+"""In Envoy's folder, whose own files Envoy looks at whenever one of them changes."""
+FILE = "facts"
+PATIENCE = 3.0
+"""Seconds that the API server has to say how the cluster is, before an agent goes by what was last known."""
+LONGEST = 3600.0
+"""Seconds after which it is looked anyway whether a key has expired: the wall clock may have been set."""
+_FACTS = TypeAdapter(Facts)
+_SHAPE = hashlib.sha256(json.dumps(_FACTS.json_schema(), sort_keys=True).encode()).hexdigest().encode()
+
+log = structlog.get_logger()
+
+
+class Memory:
+    """The last facts, in a private file: a line that says which shape they have and their digest, and they as JSON.
+
+    They must be kept before anything else is told of them: a key that Envoy has been told to refuse must not come back.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._files = Files(folder / FOLDER)
+        self._kept: Facts | None = None
+
+    def keep(self, facts: Facts) -> None:
+        """Remember these, without whose tokens a minute are used up: that is over in a minute. Raises OSError."""
+        lasting = replace(facts, over_limit=frozenset(), unreadable=())
+        if lasting != self._kept:
+            text = _FACTS.dump_json(lasting)
+            self._files.put({FILE: b" ".join((_SHAPE, _digest(text))) + b"\n" + text})
+            self._kept = lasting
+
+    def recall(self) -> Facts | None:
+        """What was kept last; None where nothing was, or nothing that can be trusted."""
+        path = self._files.folder / FILE
+        try:
+            head, _, text = path.read_bytes().partition(b"\n")
+            if head.partition(b" ")[0] != _SHAPE:
+                log.warning("what was last known is of another version of this program", file=str(path))
+                return None
+            if head.partition(b" ")[2] != _digest(text):
+                log.warning("what was last known is damaged", file=str(path))
+                return None
+            return _FACTS.validate_json(text)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            log.warning("what was last known cannot be read", file=str(path), error=str(error))
+            return None
+
+
+async def lasting(
+    facts: AsyncIterator[Facts], remembered: Facts | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[Facts]:
+    """The facts; while there are none yet, those that are remembered, less the keys that have expired since."""
+    coming = asyncio.ensure_future(anext(facts))
+    patience = PATIENCE
+    try:
+        while remembered and not (await asyncio.wait({coming}, timeout=patience))[0]:
+            moment = now()
+            keys = tuple(key for key in remembered.keys if not key.expires or key.expires > moment)
+            if len(keys) < len(remembered.keys) or patience == PATIENCE:
+                log.warning("the API server does not answer: going by what was last known", keys=len(keys))
+            remembered = replace(remembered, keys=keys)
+            yield remembered
+            ends = [key.expires for key in keys if key.expires]
+            patience = min(LONGEST, (min(ends) - moment).total_seconds()) if ends else LONGEST
+        yield await coming
+    finally:
+        coming.cancel()
+    async for each in facts:
+        yield each
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()

@@ -1,0 +1,65 @@
+"""The pods of the gateway and of the operator, and the kills of their processes: the node is this machine."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import Cluster
+from tests.installation import NAMESPACE
+
+Pod = dict[str, Any]
+
+
+def gateway_pods(cluster: Cluster) -> list[Pod]:
+    """Those that run and are not leaving."""
+    return _pods(cluster, "maas-gateway")
+
+
+def operator_pods(cluster: Cluster) -> list[Pod]:
+    """Those that run and are not leaving."""
+    return _pods(cluster, "maas-operator")
+
+
+def ready(pod: Pod) -> bool:
+    """Whether it is."""
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
+
+
+def address(pod: Pod) -> str:
+    """Where Envoy answers, without the Service in between."""
+    return f"http://{pod['status']['podIP']}:8080"
+
+
+def kill_agent(pod: Pod) -> None:
+    """SIGKILL to the agent of a gateway's pod."""
+    _kill(pod["status"]["initContainerStatuses"][0]["containerID"].rpartition("/")[2])
+
+
+def kill_all(pod: Pod) -> None:
+    """SIGKILL to all processes of a pod."""
+    _kill(pod["metadata"]["uid"])
+
+
+def _pods(cluster: Cluster, name: str) -> list[Pod]:
+    selector = f"app.kubernetes.io/name={name}"
+    pods = cluster.kubectl(
+        "get", "pods", "-n", NAMESPACE, "-l", selector, "--field-selector=status.phase=Running", "-o", "json"
+    )
+    return [pod for pod in json.loads(pods)["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+
+def _kill(control_group: str) -> None:
+    """SIGKILL to the processes of a container or a pod."""
+    found = [each.parent.name for each in Path("/proc").glob("[0-9]*/cgroup") if control_group in _text(each)]
+    assert found, control_group
+    for process in found:
+        os.kill(int(process), signal.SIGKILL)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""  # it has ended
