@@ -17,10 +17,11 @@ from typing import Any, Self
 import aiohttp
 
 from maas_operator.gateway.access_log import FLUSH_MILLISECONDS, Line
-from maas_operator.gateway.envoy import render, render_start
+from maas_operator.gateway.envoy import render, render_start, render_tokens
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
 from maas_operator.gateway.settings import GatewaySettings
+from maas_operator.gateway.signing import SigningKey
 
 ENVOY = shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy") or ""
 
@@ -44,6 +45,7 @@ class Gateway:
             {"address": "127.0.0.1", "workers": 1, "agent_port": 9, **ports, **settings}
         )
         self.facts = facts
+        self.signing: tuple[SigningKey, ...] = ()
         self.folder = Path(tempfile.mkdtemp(prefix="maas-gateway-"))
         self.log = self.folder / "access.log"
         self.files = Files(self.folder / "envoy")
@@ -56,6 +58,7 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         self.put(self.facts)
+        self.files.put(render_tokens(self.signing))
         self.start()
         self.client = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(limit=0))
         await self.until(self._ready)

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.api
 
 NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "26"))
 KEY = "sk-of-the-test"
+SECRET = "sk-of-the-client"
 RBAC = "rbac.authorization.k8s.io"
 Manifest = dict[str, Any]
 
@@ -61,6 +62,7 @@ class House:
         settings = {"address": "127.0.0.1", "workers": 1, **self.ports}
         (folder / "settings.yaml").write_text(json.dumps(settings))
         self.envoy_folder = folder / "envoy"
+        self.signing = folder / "keys.yaml"
         options = {
             "kubeconfig": granted(cluster, "gateway", GATEWAY_PERMISSIONS),
             "settings": folder / "settings.yaml",
@@ -68,6 +70,7 @@ class House:
             "access-log": folder / "logs" / "access.log",
             "ledger": self.ledger.address,
             "ledger-token": folder / "token",
+            "signing-keys": folder / "keys.yaml",
             "pod-uid": "the-pod",
             "health-port": self.health,
             "metrics-port": free_port(),
@@ -87,18 +90,39 @@ class House:
         whole = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         self.cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(whole))
 
-    async def chat(self) -> int:
+    async def chat(self, key: str = KEY) -> int:
         """The status of a call; 0 where nobody answers."""
         body = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]}
         url = f"http://127.0.0.1:{self.ports['port']}/v1/chat/completions"
         with contextlib.suppress(aiohttp.ClientError):
-            async with aiohttp.request("POST", url, json=body, headers={"Authorization": f"Bearer {KEY}"}) as answer:
+            async with aiohttp.request("POST", url, json=body, headers={"Authorization": f"Bearer {key}"}) as answer:
                 await answer.read()
                 return answer.status
         return 0
 
     async def calls(self, status: int) -> bool:
         return await self.chat() == status
+
+    async def products(self) -> list[str]:
+        """The models' names in Intel's API."""
+        url = f"http://127.0.0.1:{self.ports['port']}/v1/maas/models"
+        async with aiohttp.request("GET", url, headers={"Authorization": f"Bearer {KEY}"}) as answer:
+            return [each["model_name"] for each in json.loads(await answer.read())["models"]]
+
+    async def token(self) -> str:
+        """One of client team-a/app; empty where there is no such path."""
+        url = f"http://127.0.0.1:{self.ports['port']}/oauth2/token"
+        form, basic = {"grant_type": "client_credentials"}, aiohttp.encode_basic_auth("team-a/app", SECRET)
+        async with aiohttp.request("POST", url, data=form, headers={"Authorization": basic}) as answer:
+            body = json.loads(await answer.read())
+            assert answer.status == 200 or (answer.status, body["error_code"]) == (404, "APIG.0101"), body
+            return str(body.get("access_token", ""))
+
+    def accepted(self, model: str) -> str:
+        """The reason of a Model's condition; empty while the operator has not told."""
+        found = json.loads(self.cluster.kubectl("get", "model", model, "-o", "json"))
+        conditions = found.get("status", {}).get("conditions", ())
+        return next((str(each["reason"]) for each in conditions if each["type"] == "Accepted"), "")
 
     async def counted(self) -> tuple[int, int]:
         """Answered requests, and prompt tokens, of the account in the ledger."""
@@ -148,7 +172,7 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
-def team_a(kind: str, name: str, **spec: Any) -> Manifest:
+def team_a(kind: str, name: str, /, **spec: Any) -> Manifest:
     manifest = custom(kind, name, spec=spec)
     manifest["metadata"]["namespace"] = "team-a"
     return manifest
@@ -156,6 +180,12 @@ def team_a(kind: str, name: str, **spec: Any) -> Manifest:
 
 def api_key(name: str = "ci") -> Manifest:
     return team_a("ApiKey", name, tag=name, description="of a test", sha256=digest(KEY))
+
+
+def model(name: str, product_id: str) -> Manifest:
+    versions = [{"name": "1k", "source": "hf://acme/tiny", "contextLength": 1024}]
+    product = {"id": product_id, "name": f"maas-model-{name}", "modelName": f"acme/{name}"}
+    return custom("Model", name, spec={"versions": versions, "product": product})
 
 
 def slice_of(engine: Backend, ready: bool = True) -> Manifest:
@@ -179,8 +209,8 @@ def slice_of(engine: Backend, ready: bool = True) -> Manifest:
 async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator[House]:
     async with Backend("assistant", "tiny", host=own_address()) as engine:
         made = House(cluster, tmp_path, engine)
-        cluster.kubectl("create", "namespace", "team-a")
         made.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}},
             team_a("ModelService", "assistant", model={"name": "tiny"}, resourcePool="pool", flavor="small"),
             api_key(),
             slice_of(engine),
@@ -225,3 +255,43 @@ async def test_what_is_applied_is_served_and_metered_and_what_is_deleted_is_refu
     assert await house.chat() == 401
     await house.until(all_counted)
     assert house.agent.end(signal.SIGTERM) == 0, house.agent.said()[-3000:]
+
+
+async def test_i1_i2_products_and_signing_keys_come_and_go_while_the_gateway_runs(house: House) -> None:
+    await house.until(lambda: house.calls(200))
+    client = team_a("ApiKey", "app", tag="app", description="d", sha256=digest(SECRET), kind="ClientCredentials")
+    house.apply(model("a-old", "1"), model("b-young", "1"), model("other", "2"), client)
+
+    async def offered(*names: str) -> bool:
+        return await house.products() == [f"acme/{name}" for name in names]
+
+    async def told(name: str, reason: str) -> bool:
+        return await asyncio.to_thread(house.accepted, name) == reason
+
+    await house.until(lambda: offered("a-old", "other"))
+    await house.until(lambda: told("b-young", "ProductIdTaken"))
+    await house.until(lambda: told("a-old", "Accepted"))
+    await asyncio.to_thread(house.cluster.kubectl, "delete", "model", "a-old")
+    await house.until(lambda: offered("b-young", "other"))
+    await house.until(lambda: told("b-young", "Accepted"))
+
+    assert await house.token() == ""
+    house.signing.write_text(f"- {{id: a, secret: {'a' * 32}}}")
+
+    async def given() -> bool:
+        return await house.token() != ""
+
+    await house.until(given)
+    token = await house.token()
+
+    async def refused() -> bool:
+        return await house.chat(token) == 401
+
+    async def answered() -> bool:
+        return await house.chat(token) == 200
+
+    await house.until(answered)
+    house.signing.unlink()
+    await house.until(refused)
+    assert await house.chat() == 200, "keys of kind Bearer count all the same"
+    assert "a" * 32 not in house.agent.said()

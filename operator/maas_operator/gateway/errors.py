@@ -45,6 +45,12 @@ SERVICE_TOKENS = Error(
 NO_API = Error(404, "APIG.0101", "The API does not exist or has not been published in the environment")
 
 
+def no_service(product: str, model: str) -> Error:
+    """A product that the catalogue offers, and nobody serves to the key."""
+    message = f"Product {product} is offered, but there is no service of Model {model} that this key may call."
+    return Error(NO_MODEL.status, NO_MODEL.code, message)
+
+
 def address_requests(limit: int) -> Error:
     """Too many requests from one client address."""
     return _throttled("ip", str(limit), "minute")

@@ -8,12 +8,13 @@ from pathlib import Path
 import structlog
 
 from maas_operator.gateway.counters import count
-from maas_operator.gateway.envoy import render, render_start
+from maas_operator.gateway.envoy import render, render_start, render_tokens
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
 from maas_operator.gateway.following import follow
 from maas_operator.gateway.minutes import Minutes
 from maas_operator.gateway.settings import GatewaySettings
+from maas_operator.gateway.signing import SigningKey
 
 GATHER = 0.05
 """Seconds in which further changes are waited for before they are written together."""
@@ -26,6 +27,7 @@ class Publisher:
 
     def __init__(self, settings: GatewaySettings, folder: Path, access_log: Path) -> None:
         self.facts = Facts()
+        self.signing: tuple[SigningKey, ...] = ()
         self._settings = settings
         self._files = Files(folder)
         self._access_log = access_log
@@ -39,6 +41,11 @@ class Publisher:
         facts = replace(facts, shared=bool(self._settings.rate_limit_service))
         self._minutes.limit(facts)
         self.facts = replace(facts, over_limit=self._minutes.over(time.monotonic()))
+        self._changed.set()
+
+    def sign_with(self, keys: tuple[SigningKey, ...]) -> None:
+        """Tokens of these keys are believed now, and of no others. The file is written soon."""
+        self.signing = keys
         self._changed.set()
 
     def begin(self) -> None:
@@ -66,7 +73,7 @@ class Publisher:
 
     def _write(self) -> None:
         begun = time.monotonic()
-        if written := self._files.put(render(self.facts)):
+        if written := self._files.put(render_tokens(self.signing) | render(self.facts)):
             log.info("Envoy's files written", files=written, seconds=round(time.monotonic() - begun, 3))
 
     async def _charge(self) -> None:
