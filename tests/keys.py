@@ -21,11 +21,11 @@ def maas(cluster: Cluster, account: str, *arguments: str) -> str:
     return done.stdout
 
 
-def new_key(cluster: Cluster, account: str, tag: str, description: str) -> str:
+def new_key(cluster: Cluster, account: str, tag: str, description: str, *options: str) -> str:
     """A new key; one of the same tag that is there already is deleted first, since it cannot be had again."""
     if tag in (each["tag"] for each in json.loads(maas(cluster, account, "key", "list", "-o", "json"))):
         maas(cluster, account, "key", "delete", tag, "--yes")
-    return maas(cluster, account, "key", "create", tag, "--description", description).strip()
+    return maas(cluster, account, "key", "create", tag, "--description", description, *options).strip()
 
 
 def used(cluster: Cluster, account: str, key: str) -> dict[str, Any]:
