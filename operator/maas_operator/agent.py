@@ -17,10 +17,9 @@ from maas_operator import logs, process, serve
 from maas_operator.act.connection import connect
 from maas_operator.act.http import Http
 from maas_operator.api.kinds import API_KEY
-from maas_operator.gateway import envoy_stats, products, running, settings, sharing
+from maas_operator.gateway import envoy_stats, running, settings, sharing, signing
 from maas_operator.gateway.envoy.names import BOOTSTRAP, LOOPBACK
 from maas_operator.gateway.looking import look
-from maas_operator.gateway.products import Product
 from maas_operator.gateway.quotas import Quotas
 from maas_operator.gateway.seeing import GATEWAYS, Changes, Seen
 from maas_operator.gateway.settings import GatewaySettings
@@ -41,7 +40,7 @@ class Options:
     namespace: str
     service: str
     settings: GatewaySettings
-    products: tuple[Product, ...]
+    signing_keys: Path
     folder: Path
     access_log: Path
     ledger: str
@@ -114,9 +113,8 @@ class Agent:
                 if options.settings.rate_limit_service:
                     tasks.create_task(sharing.watch(session, options.admin))
                 tasks.create_task(quotas.run(lambda: _with_quota(seen), changes.changed.set))
-                tasks.create_task(
-                    running.run(options.settings, options.folder, options.access_log, options.products, facts)
-                )
+                keys = signing.follow(options.signing_keys)
+                tasks.create_task(running.run(options.settings, options.folder, options.access_log, facts, keys))
         finally:
             await http.close()
 
@@ -129,13 +127,6 @@ def _settings(_: click.Context, __: click.Parameter, path: Path | None) -> Gatew
     try:
         return settings.parse(path.read_text() if path else "")
     except (ValidationError, ValueError) as error:
-        raise click.BadParameter(f"{path}: {error}") from error
-
-
-def _products(_: click.Context, __: click.Parameter, path: Path | None) -> tuple[Product, ...]:
-    try:
-        return products.parse(path.read_text() if path else "")
-    except (ValidationError, ValueError, TypeError) as error:
         raise click.BadParameter(f"{path}: {error}") from error
 
 
@@ -152,7 +143,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "its replicas are counted: a limit is shared out over them.",
 )
 @click.option("--settings", callback=_settings, type=_FILE, help="Settings file (YAML), as the chart writes it.")
-@click.option("--products", callback=_products, type=_FILE, help="Products file (YAML) of Intel's API.")
+@click.option(
+    "--signing-keys",
+    default=Path("/run/secrets/maas-gateway-signing/keys.yaml"),
+    type=click.Path(path_type=Path),
+    help="File (YAML, a list of {id, secret}) with what signs the tokens of /oauth2/token: the first signs, all are "
+    "believed. It is read again when it changes; while there is none, neither is /oauth2/token.",
+)
 @click.option(
     "--folder",
     default=Path("/var/lib/maas/envoy"),

@@ -1,5 +1,6 @@
 """What the README says to apply is accepted as it is."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,28 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 ACCOUNT = "team-a"
 
 
-@pytest.mark.parametrize("folder", sorted(folder.name for folder in EXAMPLES.iterdir()))
+CATALOGUE = "catalogue"
+"""Models alone: nothing of an account's."""
+
+
+@pytest.mark.parametrize("folder", sorted({folder.name for folder in EXAMPLES.iterdir()} - {CATALOGUE}))
 def test_an_example_brings_all_that_it_names(cluster: Cluster, folder: str) -> None:
     namespace = f"namespace/{ACCOUNT}"
     assert namespace in cluster.kubectl("apply", "--dry-run=client", "-o", "name", "-f", str(EXAMPLES / folder))
     if not cluster.kubectl("get", namespace, "--ignore-not-found", "-o", "name"):
         cluster.kubectl("create", "namespace", ACCOUNT)
     cluster.kubectl("apply", "--dry-run=server", "--server-side", "-f", str(EXAMPLES / folder))
+
+
+def test_i2_the_catalogue_has_the_guides_five_products(cluster: Cluster) -> None:
+    applied = cluster.kubectl(
+        "apply", "--dry-run=server", "--server-side", "-o", "json", "-f", f"{EXAMPLES / CATALOGUE}"
+    )
+    specs = [each["spec"] for each in json.loads(applied)["items"]]
+    assert {each["product"]["name"]: (each["product"]["id"], each["product"]["modelName"]) for each in specs} == {
+        "maas-model-qwen-2.5-coder-32b": ("97a75a6d-7eb4-40c9-894b-8e9f5924b555", "Qwen/Qwen2.5-Coder-32B-Instruct"),
+        "maas-model-qwen-2.5-32b": ("0a0bffe9-2f62-4ebb-8aee-118ede22b816", "Qwen/Qwen2.5-32B-Instruct"),
+        "maas-model-llama-3.1-8b": ("ba5d2874-dc83-425e-af98-c810f11dad79", "meta-llama/Meta-Llama-3.1-8B-Instruct"),
+        "maas-model-llama-3.1-70b": ("8d728109-0fb2-46c7-a406-1113634d72ab", "meta-llama/Meta-Llama-3.1-70B-Instruct"),
+        "maas-model-mistral-7b-v0.1": ("269c3034-e6c7-4359-9e77-c3efedfaa778", "mistralai/Mistral-7B-Instruct-v0.1"),
+    }

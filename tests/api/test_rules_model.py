@@ -33,6 +33,7 @@ EXAMPLE = {
         "useCases": ["reasoning"],
         "introduction": "A model that thinks first.",
         "license": "MIT",
+        "product": {"id": "97a75a6d", "name": "maas-model-deepseek-r1", "modelName": "deepseek-ai/DeepSeek-R1"},
         "versions": [
             {
                 **version(0),
@@ -92,6 +93,15 @@ RULES = (
         good=("pvc://a/b..c", "pvc://a/...", "pvc://a/.hidden"),
         bad=("pvc://a/..", "pvc://a/../b", "pvc://a/b/../../c"),
         owner="spec.versions[]",
+    ),
+    *of(
+        "I2",
+        required("spec.product.id", "spec.product.name", "spec.product.modelName"),
+        text("spec.product.id", 1, 64, accepted=("97a75a6d-7eb4-40c9", "a.b_C"), refused=("-a", "a-", "a b", "a/b")),
+        text("spec.product.name", 1, 128, accepted=("maas-model-qwen-2.5",), refused=("-a", "a.", "a b", "a/b")),
+        text(
+            "spec.product.modelName", 1, 256, accepted=("Qwen/Qwen2.5-32B_x",), refused=("/a", "a/", "a b", "a\nb")
+        ),
     ),
     *of(
         "M21",

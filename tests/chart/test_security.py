@@ -106,6 +106,23 @@ def test_envoy_writes_its_log_alone_and_has_no_token(helm: Helm, case: str) -> N
     assert "ledger-token" not in {mount["name"] for mount in envoy["volumeMounts"]}
 
 
+@pytest.mark.parametrize(
+    ("case", "secret"), [("default", "maas-maas-operator-gateway-signing"), ("everything-on", "token-keys")]
+)
+def test_i1_what_signs_tokens_is_in_a_secret_that_the_agent_alone_reads(helm: Helm, case: str, secret: str) -> None:
+    manifests = helm.case(case)
+    pod = the(manifests, "Deployment", part=GATEWAY)["spec"]["template"]["spec"]
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "signing")
+    assert volume["secret"] == {"secretName": secret, "optional": True, "defaultMode": 0o440}
+    mounted = {each["name"]: {mount["name"]: mount for mount in each["volumeMounts"]} for each in containers(pod)}
+    assert "signing" not in mounted["envoy"]
+    mount = mounted["agent"]["signing"]
+    assert mount["readOnly"]
+    (agent,) = pod["initContainers"]
+    assert f"--signing-keys={mount['mountPath']}/keys.yaml" in agent["args"]
+    assert [each["kind"] for each in manifests if each["kind"] == "Secret"] == []
+
+
 @each_case_with_a_gateway
 def test_the_agent_begins_before_envoy_and_ends_after_it(helm: Helm, case: str) -> None:
     pod = the(helm.case(case), "Deployment", part=GATEWAY)["spec"]["template"]["spec"]

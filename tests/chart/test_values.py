@@ -197,11 +197,11 @@ def test_81011_without_content_control_nothing_of_it_is_there(helm: Helm) -> Non
 
 
 def test_the_gateways_settings_have_the_same_bounds_and_defaults_in_the_chart_and_in_the_gateway() -> None:
-    """All but what the pod fixes, and what signs tokens: that belongs into a Secret."""
+    """All but what the pod fixes."""
     model = gateway_settings.GatewaySettings
     ours = model.model_json_schema(by_alias=True)["properties"]
     charts = SCHEMA["properties"]["gateway"]["properties"]["settings"]["properties"]
-    not_to_be_set = {"address", "port", "adminPort", "agentPort", "innerPort", "tls", "signingKeys", "tokenSeconds"}
+    not_to_be_set = {"address", "port", "adminPort", "agentPort", "innerPort", "tls"}
     not_to_be_set |= {"contentControl", "rateLimitService"}  # they have values of their own
     assert set(charts) == set(ours) - not_to_be_set
     for name, field in charts.items():

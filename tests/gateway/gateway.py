@@ -10,17 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 
 from maas_operator.gateway.access_log import Line
-from maas_operator.gateway.envoy import render, render_start
+from maas_operator.gateway.envoy import render, render_start, render_tokens
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
 from maas_operator.gateway.settings import GatewaySettings
+from maas_operator.gateway.signing import SigningKey
 from tests.processes import free_port
 
 ENVOY = shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy") or ""
@@ -35,12 +36,13 @@ def digest(key: str) -> str:
 class Gateway:
     """One replica."""
 
-    def __init__(self, facts: Facts, **settings: Any) -> None:
+    def __init__(self, facts: Facts, signing: Sequence[SigningKey] = (), **settings: Any) -> None:
         ports = {"port": free_port(), "admin_port": free_port(), "inner_port": free_port()}
         self.settings = GatewaySettings.model_validate(
             {"address": "127.0.0.1", "workers": 1, "agent_port": 9, **ports, **settings}
         )
         self.facts = facts
+        self.signing = tuple(signing)
         self.folder = Path(tempfile.mkdtemp(prefix="maas-gateway-"))
         self.log = self.folder / "access.log"
         self.files = Files(self.folder / "envoy")
@@ -53,6 +55,7 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         self.put(self.facts)
+        self.files.put(render_tokens(self.signing))
         self.start()
         self.client = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(limit=0))
         await self.until(self._ready)

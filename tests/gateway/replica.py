@@ -46,6 +46,7 @@ class Replica:
         self.ports = {name: free_port() for name in ("port", "adminPort", "agentPort", "innerPort")}
         self.health, self.metrics = free_port(), free_port()
         self.log = folder / "logs" / "access.log"
+        self.signing = folder / "keys.yaml"
         settings = {"address": "127.0.0.1", "workers": 1, **self.ports}
         (folder / "settings.yaml").write_text(json.dumps(settings))
         options = {
@@ -55,6 +56,7 @@ class Replica:
             "access-log": self.log,
             "ledger": ledger,
             "ledger-token": token,
+            "signing-keys": self.signing,
             "pod-uid": f"pod-{folder.name}",
             "health-port": self.health,
             "metrics-port": self.metrics,
@@ -106,7 +108,7 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
-def of_account(kind: str, name: str, **spec: Any) -> Manifest:
+def of_account(kind: str, name: str, /, **spec: Any) -> Manifest:
     manifest = custom(kind, name, spec=spec)
     manifest["metadata"]["namespace"] = ACCOUNT
     return manifest

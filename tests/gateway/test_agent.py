@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
-from maas_operator.gateway.facts import Facts, Key, Limits, Reach
-from maas_operator.gateway.products import Product
+from maas_operator.gateway.facts import Facts, Key, Limits, Product, Reach
 from maas_operator.gateway.publishing import Publisher
 from maas_operator.gateway.running import answering
+from maas_operator.gateway.signing import SigningKey
 from maas_operator.gateway.tokens import sign
 from tests.gateway.backend import PROMPT_TOKENS, Backend
 from tests.gateway.gateway import Answer, Gateway
@@ -23,8 +24,8 @@ from tests.processes import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PRODUCT = Product(name="maas-model-qwen", id="97a75a6d", model="Qwen/Qwen2.5", service="chat")
-SIGNING = [{"id": "new", "secret": "n" * 32}, {"id": "old", "secret": "o" * 32}]
+PRODUCT = Product("chat-model", "97a75a6d", "maas-model-qwen", "Qwen/Qwen2.5")
+NEW, OLD = (SigningKey(id=name, secret=name[0] * 32) for name in ("new", "old"))
 CLIENT = Key("team-a", "app", "uid-app", key("the-secret").sha256, client_credentials=True)
 
 
@@ -45,11 +46,12 @@ class House(Gateway):
 
 
 @asynccontextmanager
-async def house(facts: Facts) -> AsyncIterator[House]:
-    async with House(facts, signing_keys=SIGNING, agent_port=free_port()) as running:
+async def house(facts: Facts, *signing: SigningKey) -> AsyncIterator[House]:
+    async with House(facts, signing or (NEW, OLD), agent_port=free_port()) as running:
         running.publisher = Publisher(running.settings, running.files.folder, running.log)
         running.publisher.put(facts)
-        async with answering(running.settings, running.publisher, (PRODUCT,)), asyncio.TaskGroup() as tasks:
+        running.publisher.sign_with(running.signing)
+        async with answering(running.settings, running.publisher), asyncio.TaskGroup() as tasks:
             publishing = tasks.create_task(running.publisher.run())
             yield running
             publishing.cancel()
@@ -64,6 +66,7 @@ def facts_of(engine: Backend) -> Facts:
             service("public", engine, namespace="team-b", shared_with_all=True),
         ),
         keys=(key("key-a"), key("key-only", services=("chat",)), CLIENT),
+        products=(PRODUCT,),
     )
 
 
@@ -107,18 +110,82 @@ async def test_i1_a_token_calls_until_its_key_goes(engine: Backend) -> None:
 
 async def test_i1_tokens_of_other_secrets_or_past_their_time_are_refused(engine: Backend) -> None:
     async with house(facts_of(engine)) as gateway:
-        new, old = gateway.settings.signing_keys
-        forged = old.model_copy(update={"secret": "x" * 32})
-        head, claims, signature = sign(CLIENT, new, time.time(), 60).split(".")
+        forged = OLD.model_copy(update={"secret": "x" * 32})
+        head, claims, signature = sign(CLIENT, NEW, time.time(), 60).split(".")
         unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
-        assert (await gateway.chat(sign(CLIENT, old, time.time(), 60), "chat")).status == 200
+        assert (await gateway.chat(sign(CLIENT, OLD, time.time(), 60), "chat")).status == 200
         for token in (
-            sign(CLIENT, new, time.time() - 600, 60),
+            sign(CLIENT, NEW, time.time() - 600, 60),
             sign(CLIENT, forged, time.time(), 60),
             f"{unsigned}.{claims}.{signature}",
             f"{head}.{claims}.AAAA",
         ):
             assert (await gateway.chat(token, "chat")).code == "ModelArts.81003"
+
+
+async def test_i1_keys_that_sign_are_changed_while_requests_go_on(engine: Backend) -> None:
+    added = SigningKey(id="added", secret="a" * 32)
+    async with house(facts_of(engine), OLD) as gateway:
+
+        async def counts(token: str) -> bool:
+            answer = await gateway.chat(token, "chat")
+            assert (answer.status, answer.code) in ((200, None), (401, "ModelArts.81003")), answer
+            return answer.status == 200
+
+        async def refused(token: str) -> bool:
+            return not await counts(token)
+
+        first = (await gateway.token()).json["access_token"]
+        foreseen = sign(CLIENT, added, time.time(), 60)
+        assert await counts(first)
+        assert await refused(foreseen)
+        gateway.publisher.sign_with((added, OLD))
+        assert await gateway.until(lambda: counts(foreseen)) < 2
+        assert await counts(first), "the old key is believed"
+        second = (await gateway.token()).json["access_token"]
+        gateway.publisher.sign_with((added,))
+        assert await gateway.until(lambda: refused(first)) < 2
+        assert await counts(second), "the first key signs"
+        gateway.publisher.sign_with(())
+        assert await gateway.until(lambda: refused(second)) < 2
+        assert (await gateway.chat("key-a", "chat")).status == 200
+        asked = await gateway.token()
+        assert (asked.status, asked.code) == (404, "APIG.0101")
+        gateway.publisher.sign_with((added,))
+        assert await gateway.until(lambda: counts(second)) < 2
+
+
+async def test_i1_a_stream_goes_on_while_the_keys_that_sign_change(engine: Backend) -> None:
+    async with house(facts_of(engine)) as gateway:
+        token = (await gateway.token()).json["access_token"]
+        engine.delay = 0.05
+        streaming = asyncio.create_task(gateway.chat(token, "chat", stream=True, max_tokens=40))
+        try:
+
+            async def begun() -> bool:
+                return bool(engine.asked) and engine.asked[-1].get("max_tokens") == 40
+
+            async def refused() -> bool:
+                return (await gateway.chat(token, "chat")).code == "ModelArts.81003"
+
+            await gateway.until(begun)
+            gateway.publisher.sign_with((OLD,))
+            await gateway.until(refused)
+            assert not streaming.done()
+            assert (await streaming).chunks[-1]["choices"][0]["finish_reason"] == "length"
+        finally:
+            engine.delay = 0.0
+
+
+async def test_i1_a_client_may_encode_its_id_and_secret_as_rfc_6749_says(engine: Backend) -> None:
+    odd = "50% of+a/secret"
+    facts = facts_of(engine)
+    client = Key("team-a", "odd", "uid-odd", key(odd).sha256, client_credentials=True)
+    async with house(replace(facts, keys=(*facts.keys, client))) as gateway:
+        for id_, secret in (("team-a/odd", odd), (quote_plus("team-a/odd"), quote_plus(odd))):
+            token = (await gateway.token(id_, secret)).json["access_token"]
+            assert (await gateway.chat(token, "chat")).status == 200
+        assert (await gateway.token("team-a/odd", quote_plus(quote_plus(odd)))).status == 401
 
 
 async def test_i1_wrong_clients_get_no_token(engine: Backend) -> None:
@@ -139,10 +206,16 @@ async def test_i1_wrong_clients_get_no_token(engine: Backend) -> None:
             assert (await gateway.call("POST", "/oauth2/token", headers=headers, data=form)).status == 401
 
 
-async def test_i2_products(engine: Backend) -> None:
-    async with house(facts_of(engine)) as gateway:
-        listed = {"model_name": "Qwen/Qwen2.5", "product_id": "97a75a6d", "product_name": "maas-model-qwen"}
-        assert (await gateway.models("key-a", "/v1/maas/models")).json == {"models": [listed]}
+async def test_i2_the_catalogues_products_are_listed_for_every_key(engine: Backend) -> None:
+    facts = facts_of(engine)
+    listed = {"model_name": "Qwen/Qwen2.5", "product_id": "97a75a6d", "product_name": "maas-model-qwen"}
+    async with house(replace(facts, services=())) as gateway:
+        token = (await gateway.token()).json["access_token"]
+        for text in ("key-a", "key-only", token):
+            assert (await gateway.models(text, "/v1/maas/models")).json == {"models": [listed]}
+        gateway.publisher.put(replace(facts, products=()))
+        assert (await gateway.models("key-a", "/v1/maas/models")).json == {"models": []}
+        assert (await gateway.models("nobody", "/v1/maas/models")).code == "ModelArts.81003"
 
 
 def generation(**changes: Any) -> dict[str, Any]:
@@ -186,6 +259,7 @@ async def test_i3_generatestream_line_by_line_and_metered_once(engine: Backend) 
     ("changes", "says"),
     [
         ({"model": "nope"}, "model 'nope' is not offered"),
+        ({"request": {"prompt": "a", "params": {"stop": "."}}}, "stop is '.'"),
         ({"productName": "other"}, "productName is 'other', of that model it is 'maas-model-qwen'"),
         ({"productId": None}, "productId is None, of that model it is '97a75a6d'"),
         ({"request": {}}, "request.prompt must be a text"),
@@ -200,14 +274,68 @@ async def test_i3_what_does_not_match_is_said(engine: Backend, changes: Any, say
         assert says in answer.json["error_msg"]
 
 
+async def test_i3_lines_come_as_the_engine_makes_them(engine: Backend) -> None:
+    async with house(facts_of(engine)) as gateway:
+        body = generation(request={"prompt": "Once", "params": {"max_new_tokens": 40}})
+        engine.delay = 0.05
+        ended = engine.tokens
+        try:
+            headers = {"Authorization": "Bearer key-a"}
+            async with gateway.client.post("/v1/maas/generatestream", headers=headers, json=body) as answer:
+                assert answer.content_type == "application/x-ndjson"
+                first = json.loads(await answer.content.readline())
+                assert first["result"]["response"]["token"]["text"] == " word1"
+                assert engine.tokens == ended, "the engine has not come to its end"
+                assert len((await answer.read()).splitlines()) == 39
+        finally:
+            engine.delay = 0.0
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"request": 1}', b'"\xff"', b"[" * 100_000])
+async def test_i3_a_body_that_is_no_request_is_refused(engine: Backend, text: bytes) -> None:
+    async with house(facts_of(engine)) as gateway:
+        headers = {"Authorization": "Bearer key-a"}
+        answer = await gateway.call("POST", "/v1/maas/generatestream", headers=headers, data=text)
+        assert (answer.status, answer.code) == (400, "ModelArts.81001")
+
+
+async def test_i3_a_product_is_answered_by_a_service_of_its_model_that_the_key_may_call(engine: Backend) -> None:
+    model = PRODUCT.catalogue_model
+    facts = Facts(
+        services=(
+            service(model, engine, model="another", names=("another", model)),  # its name is the product's Model's
+            service("chat", engine),
+            service("prefix", engine, model=model, names=(model, "prefix")),
+        ),
+        keys=(key("key-a"), key("key-prefix", services=("prefix",)), key("key-other", services=(model,))),
+        products=(PRODUCT,),
+    )
+    async with house(facts) as gateway:
+        for number, (text, name) in enumerate((("key-a", "chat"), ("key-prefix", "prefix")), 1):
+            answer = await generate(gateway, generation(), text)
+            assert answer.status == 200, answer
+            (line,) = [each for each in await gateway.lines(2 * number) if each.total_tokens and each.key == text]
+            assert (line.service, line.model, engine.asked[-1]["model"]) == (name, model, name)
+        answer = await generate(gateway, generation(), "key-other")
+        assert (answer.status, answer.code) == (404, "ModelArts.81009")
+        assert f"no service of Model {model}" in answer.json["error_msg"]
+
+
 async def test_i3_the_gateways_refusals_pass(engine: Backend) -> None:
     async with house(facts_of(engine)) as gateway:
-        gateway.publisher.put(replace(gateway.facts, services=()))
+        chat = gateway.facts.services[0]
+        for changed, code in (
+            ([replace(chat, reach=Reach.FROZEN)], "ModelArts.81006"),
+            ([replace(chat, reach=Reach.STOPPED)], "ModelArts.81004"),
+            ([replace(chat, endpoints=())], "APIG.0203"),
+            ([], "ModelArts.81009"),
+        ):
+            gateway.publisher.put(replace(gateway.facts, services=tuple(changed)))
 
-        async def gone() -> bool:
-            return (await generate(gateway, generation())).code == "ModelArts.81009"
+            async def refused(code: str = code) -> bool:
+                return (await generate(gateway, generation())).code == code
 
-        await gateway.until(gone)
+            await gateway.until(refused)
         assert (await generate(gateway, generation(), "nobody")).code == "ModelArts.81003"
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
-from maas_operator.gateway.products import Product
+from maas_operator.gateway.facts import Product
 from maas_operator.gateway.publishing import Publisher
 from maas_operator.gateway.running import answering
 from tests.cluster.pki import Authority
@@ -252,12 +253,13 @@ async def test_81011_a_name_that_nobody_knows_holds_up_no_start(engine: Backend)
 
 
 async def test_i3_generatestream_is_asked_about_as_the_completion_that_it_is(engine: Backend) -> None:
-    product = Product(name="qwen", id="97a75a6d", model="Qwen/Qwen2.5", service="chat")
+    product = Product("chat-model", "97a75a6d", "qwen", "Qwen/Qwen2.5")
+    facts = replace(facts_of(engine), products=(product,))
     asked = {"model": product.model, "request": {"prompt": "Once", "params": {"max_new_tokens": 4}}}
     body = asked | {"productName": product.name, "productId": product.id}
     async with Control() as control:
         settings = control.settings() | {"agent_port": free_port()}
-        async with Gateway(facts_of(engine), **settings) as gateway:
+        async with Gateway(facts, **settings) as gateway:
             publisher = Publisher(gateway.settings, gateway.files.folder, gateway.log)
             publisher.put(gateway.facts)
 
@@ -268,7 +270,7 @@ async def test_i3_generatestream_is_asked_about_as_the_completion_that_it_is(eng
                 await generate()
                 return control_count("input", "refused") > refusals
 
-            async with answering(gateway.settings, publisher, (product,)), asyncio.TaskGroup() as tasks:
+            async with answering(gateway.settings, publisher), asyncio.TaskGroup() as tasks:
                 publishing = tasks.create_task(publisher.run())
                 assert (await generate()).status == 200
                 assert [(each["stage"], each["body"]["prompt"]) for each in control.asked] == [("input", "Once")]

@@ -39,7 +39,7 @@ class Doors:
         if settings["agent_port"] > 1024:
             publisher = Publisher(gateway.settings, gateway.files.folder, gateway.log)
             publisher.put(self._facts)
-            await self._stack.enter_async_context(answering(gateway.settings, publisher, ()))
+            await self._stack.enter_async_context(answering(gateway.settings, publisher))
         return gateway
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def cases(engine: Backend, replicas: int) -> list[Case]:
 
 
 @asynccontextmanager
-async def replicas_of(facts: Facts, count: int, **settings: str) -> AsyncIterator[list[Gateway]]:
+async def replicas_of(facts: Facts, count: int, **settings: Any) -> AsyncIterator[list[Gateway]]:
     """Replicas that know of each other, each with its agent's part in limits."""
     gateways = [Gateway(facts, **settings) for _ in range(count)]
     known = replace(facts, replicas=tuple(("127.0.0.1", gateway.settings.port) for gateway in gateways))

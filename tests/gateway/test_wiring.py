@@ -15,10 +15,21 @@ from prometheus_client.metrics_core import Metric
 
 from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS
 from tests.api.grants import granted
-from tests.api.operator_process import operator_process
+from tests.api.operator_process import custom, operator_process
 from tests.cluster import Cluster
 from tests.gateway.backend import PROMPT_TOKENS, Backend
-from tests.gateway.replica import Manifest, Replica, api_key, apply, assistant, gateway_cluster, own_address, slice_of
+from tests.gateway.gateway import digest
+from tests.gateway.replica import (
+    Manifest,
+    Replica,
+    api_key,
+    apply,
+    assistant,
+    gateway_cluster,
+    of_account,
+    own_address,
+    slice_of,
+)
 from tests.ledger.processes import NAMESPACE, WRITER, LedgerProcess, token
 from tests.processes import free_port
 
@@ -26,6 +37,7 @@ pytestmark = pytest.mark.api
 
 NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "26"))
 KEY = "sk-of-the-test"
+SECRET = "sk-of-the-client"
 ENVOY_SHOWS = {
     "envoy_server_live",
     "envoy_server_days_until_first_cert_expiring",
@@ -185,3 +197,73 @@ async def test_81005_a_key_is_refused_once_the_ledger_has_its_quota_and_let_thro
     await house.until(all_counted)
     house.apply(quota(1_000_000))
     assert await house.until(lambda: house.calls(200)) < 5
+
+
+async def products(replica: Replica) -> list[str]:
+    """The models' names in Intel's API."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with aiohttp.request("GET", f"{replica.url}/v1/maas/models", headers=headers) as answer:
+        return [each["model_name"] for each in json.loads(await answer.read())["models"]]
+
+
+async def client_token(replica: Replica) -> str:
+    """One of client team-a/app; empty where there is no such path."""
+    form, basic = {"grant_type": "client_credentials"}, aiohttp.encode_basic_auth("team-a/app", SECRET)
+    url, headers = f"{replica.url}/oauth2/token", {"Authorization": basic}
+    async with aiohttp.request("POST", url, data=form, headers=headers) as answer:
+        body = json.loads(await answer.read())
+        assert answer.status == 200 or (answer.status, body["error_code"]) == (404, "APIG.0101"), body
+        return str(body.get("access_token", ""))
+
+
+def accepted(cluster: Cluster, model: str) -> str:
+    """The reason of a Model's condition; empty while the operator has not told."""
+    found = json.loads(cluster.kubectl("get", "model", model, "-o", "json"))
+    conditions = found.get("status", {}).get("conditions", ())
+    return next((str(each["reason"]) for each in conditions if each["type"] == "Accepted"), "")
+
+
+def model(name: str, product_id: str) -> Manifest:
+    versions = [{"name": "1k", "source": "hf://acme/tiny", "contextLength": 1024}]
+    product = {"id": product_id, "name": f"maas-model-{name}", "modelName": f"acme/{name}"}
+    return custom("Model", name, spec={"versions": versions, "product": product})
+
+
+async def test_i1_i2_products_and_signing_keys_come_and_go_while_the_gateway_runs(house: House) -> None:
+    await house.until(lambda: house.calls(200))
+    client = of_account("ApiKey", "app", tag="app", description="d", sha256=digest(SECRET), kind="ClientCredentials")
+    house.apply(model("a-old", "1"), model("b-young", "1"), model("other", "2"), client)
+
+    async def offered(*names: str) -> bool:
+        return await products(house.replica) == [f"acme/{name}" for name in names]
+
+    async def told(name: str, reason: str) -> bool:
+        return await asyncio.to_thread(accepted, house.cluster, name) == reason
+
+    await house.until(lambda: offered("a-old", "other"))
+    await house.until(lambda: told("b-young", "ProductIdTaken"))
+    await house.until(lambda: told("a-old", "Accepted"))
+    await asyncio.to_thread(house.cluster.kubectl, "delete", "model", "a-old")
+    await house.until(lambda: offered("b-young", "other"))
+    await house.until(lambda: told("b-young", "Accepted"))
+
+    assert await client_token(house.replica) == ""
+    house.replica.signing.write_text(f"- {{id: a, secret: {'a' * 32}}}")
+
+    async def given() -> bool:
+        return await client_token(house.replica) != ""
+
+    await house.until(given)
+    token = await client_token(house.replica)
+
+    async def refused() -> bool:
+        return await house.replica.chat(token) == 401
+
+    async def answered() -> bool:
+        return await house.replica.chat(token) == 200
+
+    await house.until(answered)
+    house.replica.signing.unlink()
+    await house.until(refused)
+    assert await house.chat() == 200, "keys of kind Bearer count all the same"
+    assert "a" * 32 not in house.agent.said()

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     QPS_TOO_HIGH = "QPSTooHigh"
     TAG_TAKEN = "TagTaken"
     TOO_MANY_KEYS = "TooManyKeys"
+    PRODUCT_ID_TAKEN = "ProductIdTaken"
     # Reconciled
     AS_DESIRED = "AsDesired"
     NOT_OURS = "OwnedBySomeoneElse"

@@ -25,6 +25,23 @@ class ModelType(StrEnum):
     IMAGE_UNDERSTANDING = "ImageUnderstanding"
 
 
+class Product(Part):
+    """A model as clients of Intel's API know it (I2): what they send with each request, and must all name the same."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")] = (
+        Field(
+            description="The product's id, often a UUID. Of Models with the same id, the oldest counts; the others say "
+            "so in their condition Accepted."
+        )
+    )
+    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")] = (
+        Field(description="The product's name, for example maas-model-qwen-2.5-32b.")
+    )
+    model_name: Annotated[
+        str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$")
+    ] = Field(description="The model's name in that API, for example Qwen/Qwen2.5-32B-Instruct.")
+
+
 class ModelVersion(Part):
     """A version of a model: its weights, and how they are served."""
 
@@ -97,6 +114,10 @@ class ModelSpec(Part):
         default=None, description="A paragraph on the model."
     )
     license: Line | None = Field(default=None, description="SPDX name of its license, or the license's own name.")
+    product: Product | None = Field(
+        default=None,
+        description="How clients of Intel's API know the model. Left out: that API does not offer it.",
+    )
     versions: Annotated[list[ModelVersion], Field(min_length=1, max_length=32)] = Field(
         description="The versions, oldest first.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},

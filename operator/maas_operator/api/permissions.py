@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from maas_operator.api.kinds import API_KEY, KINDS, MODEL_SERVICE
+from maas_operator.api.kinds import API_KEY, KINDS, MODEL, MODEL_SERVICE
 from maas_operator.api.names import GROUP
 
 
@@ -41,6 +41,7 @@ _SEE = ("get", *_WATCH)
 GATEWAY_PERMISSIONS: tuple[Permission, ...] = (
     Permission(GROUP, MODEL_SERVICE.plural, _SEE, "finding the services that can be called"),
     Permission(GROUP, API_KEY.plural, _SEE, "knowing who may call"),
+    Permission(GROUP, MODEL.plural, _SEE, "offering the catalogue's products to clients of Intel's API"),
     Permission("discovery.k8s.io", "endpointslices", _SEE, "finding the instances of services, and its own replicas"),
     Permission("", "namespaces", _SEE, "seeing which accounts and services are frozen"),
 )

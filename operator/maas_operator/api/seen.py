@@ -10,6 +10,12 @@ Amounts = Mapping[str, int]
 """Resource name -> amount. cpu in thousandths, everything else in units (bytes, devices)."""
 
 
+def age(manifest: Manifest) -> tuple[str, str, str]:
+    """What sorts objects from old to new: the time of creation, then namespace and name."""
+    metadata = manifest["metadata"]
+    return metadata.get("creationTimestamp", ""), metadata.get("namespace", ""), metadata["name"]
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a container does not run, as the kubelet says it."""
@@ -102,6 +108,8 @@ class ModelSeen:
 
     model: Manifest
     users: Sequence[str]
+    same_product: Sequence[Manifest]
+    """The Models whose product has the same id (itself among them), trimmed to name and time of creation."""
 
 
 @dataclass(frozen=True, slots=True)

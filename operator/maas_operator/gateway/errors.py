@@ -1,6 +1,6 @@
 """The table of errors, in the guides' words (REQUIREMENTS.md, Errors)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,12 @@ SERVICE_TOKENS = Error(
     429, "ModelArts.81103", "Too many requests. exceeded rate limit is %METADATA(ROUTE:maas:tpm)% tokens per minute."
 )
 NO_API = Error(404, "APIG.0101", "The API does not exist or has not been published in the environment")
+
+
+def no_service(product: str, model: str) -> Error:
+    """A product that the catalogue offers, and nobody serves to the key."""
+    message = f"Product {product} is offered, but there is no service of Model {model} that this key may call."
+    return replace(NO_MODEL, message=message)
 
 
 def address_requests(limit: int) -> Error:

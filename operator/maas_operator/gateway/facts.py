@@ -88,12 +88,26 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """A Model of the catalogue as clients of Intel's API know it (I2)."""
+
+    catalogue_model: str
+    """Name of the Model."""
+    id: str
+    name: str
+    model: str
+    """The model's name in that API."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What was seen of the cluster, read once. Services stand in the order in which they win a name that several
     have: the older first."""
 
     services: tuple[Service, ...] = ()
     keys: tuple[Key, ...] = ()
+    products: tuple[Product, ...] = ()
+    """What Intel's API offers, sorted by name; no two have the same id."""
     replicas: tuple[tuple[str, int], ...] = ()
     """Address and port of each ready replica of the gateway, this one among them: a limit is shared out over them."""
     over_limit: frozenset[str] = field(default=frozenset())

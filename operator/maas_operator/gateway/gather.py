@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from maas_operator.api.apikey import ApiKeySpec, KeyKind
 from maas_operator.api.conditions import ConditionType
+from maas_operator.api.model import Product as ProductSpec
 from maas_operator.api.modelservice import Balancing, ModelServiceSpec, Sharing, State
 from maas_operator.api.names import ANNOTATION_FROZEN, PORT_NAME
-from maas_operator.api.seen import Manifest
-from maas_operator.gateway.facts import Facts, Key, Limits, Reach, Service
+from maas_operator.api.seen import Manifest, age
+from maas_operator.gateway.facts import Facts, Key, Limits, Product, Reach, Service
 
 SERVICE_OF_SLICE = "kubernetes.io/service-name"
 """Label of an EndpointSlice: the Service that it belongs to."""
@@ -58,6 +59,7 @@ def gather(
     namespaces: Iterable[Manifest],
     now: datetime,
     *,
+    models: Iterable[Manifest] = (),
     gateway: tuple[str, str] = ("", ""),
     used: Mapping[str, int] | None = None,
     over_limit: Collection[str] = (),
@@ -73,24 +75,26 @@ def gather(
     found, unreadable = _readable(services, lambda each: _service(each, endpoints, frozen))
     known, unreadable_keys = _readable(keys, (read or Read()).key)
     counting = ((each.key, each.quota) for each in known if each.key and not _ended(each.key, now))
+    offered, unreadable_models = _readable(models, _product)
     return Facts(
         services=found,
         keys=tuple(_held_against(key, quota, frozen, used or {}) for key, quota in counting),
+        products=_of_the_oldest(offered),
         replicas=endpoints.get(gateway, ()),
         over_limit=frozenset(over_limit),
-        unreadable=unreadable + unreadable_keys,
+        unreadable=unreadable + unreadable_keys + unreadable_models,
     )
 
 
 def _readable(manifests: Iterable[Manifest], read: Callable[[Manifest], T]) -> tuple[tuple[T, ...], tuple[str, ...]]:
     """What can be read, the oldest first, and a sentence on each that cannot: it must not keep the others out."""
     made, unreadable = [], []
-    for manifest in sorted(manifests, key=_age):
+    for manifest in sorted(manifests, key=age):
         try:
             made.append(read(manifest))
         except ValueError as error:  # pydantic's are such
-            metadata = manifest["metadata"]
-            unreadable.append(f"{manifest.get('kind', '')} {metadata['namespace']}/{metadata['name']}: {error}")
+            path = "/".join(filter(None, (manifest["metadata"].get("namespace"), manifest["metadata"]["name"])))
+            unreadable.append(f"{manifest.get('kind', '')} {path}: {error}")
     return tuple(made), tuple(unreadable)
 
 
@@ -123,6 +127,22 @@ def _service(
         shared_with_all=bool(sharing.all),
         balancing=spec.balancing or Balancing.LEAST_REQUEST,
     )
+
+
+def _product(manifest: Manifest) -> Product | None:
+    """What a Model is offered as; None where it is not."""
+    if "product" not in manifest["spec"]:
+        return None
+    product = ProductSpec.model_validate(manifest["spec"]["product"])
+    return Product(manifest["metadata"]["name"], product.id, product.name, product.model_name)
+
+
+def _of_the_oldest(offered: Iterable[Product | None]) -> tuple[Product, ...]:
+    """One for each id: that of the oldest Model, which stands first."""
+    of_id: dict[str, Product] = {}
+    for product in filter(None, offered):
+        of_id.setdefault(product.id, product)
+    return tuple(sorted(of_id.values(), key=lambda each: (each.name, each.id)))
 
 
 def _reach(spec: ModelServiceSpec, name: str, frozen: frozenset[str]) -> Reach:
@@ -212,8 +232,3 @@ def _endpoints(slices: Iterable[Manifest]) -> dict[tuple[str, str], tuple[Addres
             if conditions.get("ready", True) and not conditions.get("terminating"):
                 addresses.update((address, port) for address in endpoint["addresses"])
     return {service: tuple(sorted(addresses)) for service, addresses in found.items()}
-
-
-def _age(manifest: Manifest) -> tuple[str, str, str]:
-    metadata = manifest["metadata"]
-    return metadata.get("creationTimestamp", ""), metadata["namespace"], metadata["name"]

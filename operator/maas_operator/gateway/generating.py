@@ -1,6 +1,7 @@
 """Intel's generatestream (I3) over the engine's completions: token by token, one JSON object a line. Pure."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,21 +10,34 @@ Json = dict[str, Any]
 _FINISHED = {"length": "FINISH_REASON_LENGTH"}
 END_OF_TEXT = "FINISH_REASON_EOS_TOKEN"
 STOP_SEQUENCE = "FINISH_REASON_STOP_SEQUENCE"
+MAX_STOPS = 16
+"""Texts in params.stop."""
+_LIKE_SPECIAL = re.compile(r"^(<[^<>\s]+>|\[[A-Z_]+\])$")
+"""How tokenizers write the tokens that are no text: <|im_end|>, </s>, [INST]."""
 
 
-def completion(service: str, prompt: str, params: Json) -> Json:
-    """The engine's request. Raises ValueError where a parameter is not what it should be."""
+def completion(prompt: str, params: Json) -> Json:
+    """The engine's request, without its model. Raises ValueError where a parameter is not what it should be."""
     most = params.get("max_new_tokens", params.get("maxNewTokens", 20))
     temperature = params.get("temperature", 1.0)
     seed = params.get("seed")
+    stop = params.get("stop")
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
         raise ValueError(f"request.params.max_new_tokens is {most!r}: a whole number from 1 is needed")
     if not isinstance(temperature, int | float) or isinstance(temperature, bool) or temperature < 0:
         raise ValueError(f"request.params.temperature is {temperature!r}: a number from 0 is needed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise ValueError(f"request.params.seed is {seed!r}: a whole number is needed")
-    body = {"model": service, "prompt": prompt, "max_tokens": most, "temperature": temperature}
-    return body | {"stream": True, "logprobs": 1, "return_token_ids": True} | ({} if seed is None else {"seed": seed})
+    if stop is not None and not _texts(stop):
+        raise ValueError(f"request.params.stop is {stop!r}: a list of 1 to {MAX_STOPS} texts is needed")
+    body = {"prompt": prompt, "max_tokens": most, "temperature": temperature}
+    said = {name: value for name, value in (("seed", seed), ("stop", stop)) if value is not None}
+    return body | {"stream": True, "logprobs": 1, "return_token_ids": True} | said
+
+
+def _texts(value: Any) -> bool:
+    right = isinstance(value, list) and 1 <= len(value) <= MAX_STOPS
+    return right and all(isinstance(each, str) and each for each in value)
 
 
 class Lines:
@@ -47,7 +61,8 @@ class Lines:
                 self._tokens += 1
             self._text += choice.get("text") or ""
             if reason := choice.get("finish_reason"):
-                sequence = STOP_SEQUENCE if choice.get("stop_reason") is not None else END_OF_TEXT
+                # the engine names the text that stopped it; a number is one of the model's own end tokens
+                sequence = STOP_SEQUENCE if isinstance(choice.get("stop_reason"), str) else END_OF_TEXT
                 self._finish = _FINISHED.get(reason, sequence)
 
     def end(self) -> Iterator[bytes]:
@@ -78,7 +93,8 @@ def _tokens(choice: Json) -> Iterator[Json]:
             "id": ids[index] if index < len(ids) else 0,
             "text": text,
             "logprob": logprobs["token_logprobs"][index],
-            "special": at < 0,
+            # text may come later than its token: half a character, or what may yet become a stop sequence
+            "special": at < 0 and bool(_LIKE_SPECIAL.match(text)),
         }
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 
-from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
+from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.gather import Read, gather, next_expiry
 from maas_operator.gateway.seeing import NAMESPACE, SLICE, Changes, Seen
@@ -34,6 +34,7 @@ async def look(
             seen.of(SLICE),
             seen.of(NAMESPACE),
             now,
+            models=seen.of(MODEL.kind),
             gateway=gateway,
             used=used(),
             read=read,

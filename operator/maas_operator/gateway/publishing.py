@@ -8,13 +8,14 @@ from pathlib import Path
 import structlog
 
 from maas_operator.gateway import counters
-from maas_operator.gateway.envoy import render, render_start
+from maas_operator.gateway.envoy import render, render_start, render_tokens
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
 from maas_operator.gateway.following import follow
 from maas_operator.gateway.memory import Memory
 from maas_operator.gateway.minutes import Minutes
 from maas_operator.gateway.settings import GatewaySettings
+from maas_operator.gateway.signing import SigningKey
 
 GATHER = 0.05
 """Seconds in which further changes are waited for before they are written together."""
@@ -27,6 +28,7 @@ class Publisher:
 
     def __init__(self, settings: GatewaySettings, folder: Path, access_log: Path) -> None:
         self.facts = Facts()
+        self.signing: tuple[SigningKey, ...] = ()
         self._settings = settings
         self._files = Files(folder)
         self._memory = Memory(folder)
@@ -46,6 +48,11 @@ class Publisher:
     def recall(self) -> Facts | None:
         """What was last known, by an earlier process."""
         return self._memory.recall()
+
+    def sign_with(self, keys: tuple[SigningKey, ...]) -> None:
+        """Tokens of these keys are believed now, and of no others. The file is written soon."""
+        self.signing = keys
+        self._changed.set()
 
     def begin(self) -> None:
         """Write what Envoy needs for its start. Raises OSError."""
@@ -75,7 +82,7 @@ class Publisher:
         begun = time.monotonic()
         counters.show(self.facts)
         self._memory.keep(self.facts)  # before Envoy is told
-        if written := self._files.put(render(self.facts)):
+        if written := self._files.put(render_tokens(self.signing) | render(self.facts)):
             log.info("Envoy's files written", files=written, seconds=round(time.monotonic() - begun, 3))
         counters.PUBLISH_SECONDS.observe(time.monotonic() - begun)
         counters.PUBLISHED_AT.set_to_current_time()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from maas_operator.api.conditions import ConditionType
-from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
+from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE
 from maas_operator.api.names import ANNOTATION_FROZEN, GROUP, VERSION
 from maas_operator.api.seen import Manifest
 from maas_operator.gateway.gather import SERVICE_OF_SLICE
@@ -18,7 +18,7 @@ SLICE = "EndpointSlice"
 NAMESPACE = "Namespace"
 FACTS = "facts"
 _WATCHED = (
-    *(Watched(GROUP, VERSION, kind.plural, kind.kind) for kind in (MODEL_SERVICE, API_KEY)),
+    *(Watched(GROUP, VERSION, kind.plural, kind.kind) for kind in (MODEL_SERVICE, API_KEY, MODEL)),
     Watched("discovery.k8s.io", "v1", "endpointslices", SLICE),
     Watched("", "v1", "namespaces", NAMESPACE),
 )
@@ -79,6 +79,10 @@ def _key(raw: Manifest) -> Manifest:
     return trimmed | {"spec": raw["spec"], "status": {"conditions": accepted, **_part(status, ("sha256",))}}
 
 
+def _model(raw: Manifest) -> Manifest:
+    return _object(raw, "creationTimestamp") | {"spec": _part(raw["spec"], ("product",))}
+
+
 def _slice(raw: Manifest) -> Manifest:
     trimmed = _object(raw)
     trimmed["metadata"]["labels"] = _part(raw["metadata"].get("labels", {}), (SERVICE_OF_SLICE,))
@@ -97,6 +101,7 @@ def _namespace(raw: Manifest) -> Manifest:
 _TRIM: Mapping[str, Callable[[Manifest], Manifest]] = {
     MODEL_SERVICE.kind: _service,
     API_KEY.kind: _key,
+    MODEL.kind: _model,
     SLICE: _slice,
     NAMESPACE: _namespace,
 }

@@ -29,19 +29,6 @@ class TLS(Part):
     folder: str = Field(description="Folder with tls.crt and tls.key, as a Secret is mounted; read again on change.")
 
 
-class SigningKey(Part):
-    """A secret that signs the tokens of clients with credentials."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = Field(
-        description="Names the secret in the tokens."
-    )
-    secret: Annotated[str, Field(min_length=32, max_length=256)] = Field(
-        description="Random text, 32 characters or more.", repr=False
-    )
-
-
 class OnFailure(StrEnum):
     """What becomes of a request or an answer on which the endpoint gives no verdict."""
 
@@ -139,9 +126,6 @@ class GatewaySettings(Part):
     )
     usage_on_streams: StreamUsage = Field(
         default=StreamUsage.OPENAI, description="OpenAI, or EveryChunk as the guide's shared host (M19)."
-    )
-    signing_keys: Annotated[list[SigningKey], Field(max_length=8)] = Field(
-        default=[], description="For tokens (I1). The first signs, all are believed. None: there is no /oauth2/token."
     )
     token_seconds: Annotated[int, Field(ge=60, le=86400)] = Field(
         default=3600, description="Seconds that a token of /oauth2/token is valid."

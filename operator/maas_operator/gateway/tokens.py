@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from maas_operator.gateway.facts import Key
-from maas_operator.gateway.settings import SigningKey
+from maas_operator.gateway.signing import SigningKey
 
 ISSUER = "maas-operator"
 

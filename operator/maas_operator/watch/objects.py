@@ -10,6 +10,7 @@ from maas_operator.watch import trim
 from maas_operator.watch.accounts import Accounts
 from maas_operator.watch.groups import Groups
 from maas_operator.watch.keys import Key
+from maas_operator.watch.products import Products
 
 Altered = set[Key]
 """Keys of objects whose decision a change may alter."""
@@ -35,6 +36,7 @@ class Objects:
         self._in_namespace: Groups[tuple[str, str], Key] = Groups()
         self._selectors: dict[Key, frozenset[tuple[str, str]]] = {}
         self.accounts = Accounts()
+        self.products = Products()
 
     def put(self, key: Key, raw: Manifest) -> Altered:
         """Keep an object. A status that was announced by `expect_status` alters nothing."""
@@ -50,6 +52,8 @@ class Objects:
             altered |= self._refer(key, raw["spec"])
         elif key.kind == API_KEY.kind:
             altered |= self.accounts.put(key, raw)
+        elif key.kind == MODEL.kind:
+            altered |= self.products.put(key, raw)
         elif key.kind == RESOURCE_POOL.kind:
             self._selectors[key] = frozenset(raw["spec"].get("nodeSelector", {}).items())
         self._in_namespace.add((key.kind, key.namespace), key)
@@ -62,7 +66,7 @@ class Objects:
         self._expected.pop(key, None)
         self._selectors.pop(key, None)
         self._in_namespace.remove((key.kind, key.namespace), key)
-        altered = {key, *self._dependents(key), *self.accounts.drop(key)}
+        altered = {key, *self._dependents(key), *self.accounts.drop(key), *self.products.drop(key)}
         for named in self._references.pop(key, ()):
             self._users.remove(named, key)
             altered.add(named)

@@ -37,7 +37,7 @@ class Store(Versions):
                 pods = [pod for user in users for pod in self._pods.of(user.namespace, user.name)]
                 return PoolSeen(manifest, self.nodes(), _paths(users), pods)
             case MODEL.kind:
-                return ModelSeen(manifest, _paths(self.objects.users(key)))
+                return ModelSeen(manifest, _paths(self.objects.users(key)), self.objects.products.of(manifest))
             case API_KEY.kind:
                 return ApiKeySeen(manifest, self.objects.accounts.of(key.namespace))
             case NOTIFICATION_TOPIC.kind:

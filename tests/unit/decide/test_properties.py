@@ -194,9 +194,11 @@ def test_a_pod_more_is_no_room_more(
         assert not ours or capacity(flavor, now) == capacity(flavor, was)
 
 
-@given(SPECS["Model"], st.lists(st.text(max_size=300), max_size=30))
-def test_any_model_gets_its_status(spec: Manifest, users: list[str]) -> None:
-    seen = ModelSeen({"metadata": {"name": "m", "uid": "u", "generation": 1}, "spec": spec}, users)
+@given(SPECS["Model"], st.lists(st.text(max_size=300), max_size=30), st.booleans())
+def test_any_model_gets_its_status(spec: Manifest, users: list[str], taken: bool) -> None:
+    metadata = {"name": "m", "uid": "u", "generation": 1}
+    older = [{"metadata": {"name": "a" * 253}}] if taken and "product" in spec else []
+    seen = ModelSeen({"metadata": metadata, "spec": spec}, users, [*older, {"metadata": metadata}])
     decision = decide_model(seen, NOW)
     check_status(decision.status, "Model")
     assert decide_model(replace(seen, model=seen.model | {"status": decision.status}), LATER).status == decision.status

@@ -26,7 +26,7 @@ def told(*events: dict[str, Any]) -> list[Any]:
         ("length", None, "LENGTH"),
         ("stop", None, "EOS_TOKEN"),
         ("stop", "\n", "STOP_SEQUENCE"),
-        ("stop", 5, "STOP_SEQUENCE"),
+        ("stop", 128009, "EOS_TOKEN"),
     ],
 )
 def test_i3_how_it_ended(finish: str, stop: Any, word: str) -> None:
@@ -51,5 +51,31 @@ def test_i3_an_answer_that_broke_off_has_no_last_line() -> None:
 
 
 def test_i3_both_names_of_the_bound() -> None:
-    assert completion("m", "p", {"max_new_tokens": 5})["max_tokens"] == 5
-    assert completion("m", "p", {"maxNewTokens": 6, "seed": 3})["seed"] == 3
+    assert completion("p", {"max_new_tokens": 5})["max_tokens"] == 5
+    asked = completion("p", {"maxNewTokens": 6, "seed": 3, "stop": ["."]})
+    assert (asked["max_tokens"], asked["seed"], asked["stop"]) == (6, 3, ["."])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"max_new_tokens": True},
+        {"maxNewTokens": "5"},
+        {"temperature": -0.1},
+        {"seed": 1.5},
+        {"stop": "text"},
+        {"stop": []},
+        {"stop": [""]},
+        {"stop": ["a"] * 17},
+    ],
+)
+def test_i3_a_wrong_parameter_is_named(params: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"request\.params\.(max_new_tokens|temperature|seed|stop) is .+ needed"):
+        completion("p", params)
+
+
+def test_i3_text_that_is_held_back_is_no_special_token() -> None:
+    """The engine holds text back that may yet become a stop sequence, or is half a character."""
+    first, second, last = told(chunk("", [" wo"]), chunk(" word", ["rd"]), chunk("", ["<|im_end|>"], "stop", None))
+    assert [each["token"]["special"] for each in (first, second, last)] == [False, False, True]
+    assert last["generated_text"] == " word"

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from maas_operator.gateway.envoy import render, render_start
+from maas_operator.gateway.envoy import render, render_start, render_tokens
 from maas_operator.gateway.envoy.names import START
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.gather import gather
 from maas_operator.gateway.settings import GatewaySettings, parse
+from maas_operator.gateway.signing import SigningKey
 from tests.unit.gateway.decoding import decoded
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -20,7 +21,6 @@ FULL = """
 trustedProxies: 1
 requestsPerMinutePerAddress: 5
 tls: {folder: /tls}
-signingKeys: [{id: a, secret: 01234567890123456789012345678901}]
 usageOnStreams: EveryChunk
 contentControl: {url: "https://control.example.com/check", tokenFile: /control/token, caBundle: a PEM}
 rateLimitService: limits:8081
@@ -57,6 +57,13 @@ def test_golden_of_settings(name: str, settings: GatewaySettings, update_golden:
         file: content.decode() if file == START else _without_scripts(json.loads(content))
         for file, content in files.items()
     }
+    compare(GOLDEN / f"{name}.out.yaml", yaml.safe_dump(told, width=120), update_golden)
+
+
+@pytest.mark.parametrize("name", ["tokens-none", "tokens-two"])
+def test_golden_of_signing_keys(name: str, update_golden: bool) -> None:
+    keys = [SigningKey(id=each, secret=each * 32) for each in ("a", "b")] if name == "tokens-two" else []
+    told = json.loads(json.dumps({file: decoded(content) for file, content in render_tokens(keys).items()}))
     compare(GOLDEN / f"{name}.out.yaml", yaml.safe_dump(told, width=120), update_golden)
 
 

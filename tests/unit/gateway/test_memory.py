@@ -22,7 +22,7 @@ from tests.unit.gateway.test_properties import FACTS
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = Key("team-a", "ci", "uid-ci", "0" * 64, limits=Limits(60, 1000), expires=NOW + timedelta(days=1))
 SERVICE = Service("team-a", "chat", "id-chat", ("tiny", "chat"), "tiny", "v1", (("10.0.0.1", 8000),))
-SOME = Facts((SERVICE,), (KEY,), (("10.0.0.9", 8080),))
+SOME = Facts((SERVICE,), (KEY,), replicas=(("10.0.0.9", 8080),))
 
 
 @given(FACTS)

@@ -204,6 +204,34 @@ def test_m22_a_key_that_comes_or_goes_alters_the_younger_keys_of_its_account() -
     assert store.snapshot(one) is None
 
 
+def product(name: str, version: int, id_: str | None = "1", **spec: Any) -> dict[str, Any]:
+    product = {"product": {"id": id_, "name": "p", "modelName": "m"}} if id_ else {}
+    return made("Model", name, version, spec={**product, **spec})
+
+
+def same_product(store: Store, key: Key) -> list[str]:
+    seen = store.snapshot(key)
+    assert isinstance(seen, ModelSeen)
+    return [each["metadata"]["name"] for each in seen.same_product]
+
+
+def test_i2_a_product_that_comes_or_goes_alters_the_models_with_its_id() -> None:
+    store = Store()
+    one, two = Key("Model", "", "one"), Key("Model", "", "two")
+    assert store.put(product("one", 1)) == {one}
+    assert store.put(product("two", 2)) == {one, two}
+    assert same_product(store, one) == same_product(store, two) == ["one", "two"]
+    assert store.put(product("two", 3, series="x")) == {two}, "its product is the same"
+    assert store.put(product("two", 4, "2")) == {one, two}
+    assert (same_product(store, one), same_product(store, two)) == (["one"], ["two"])
+    assert store.put(product("two", 5)) == {one, two}
+    assert store.put(product("two", 6, None)) == {one, two}
+    assert (same_product(store, one), same_product(store, two)) == (["one"], [])
+    assert store.put(product("two", 7)) == {one, two}
+    assert store.drop(one) == {one, two}
+    assert same_product(store, two) == ["two"]
+
+
 def test_a_late_answer_does_not_bring_a_deleted_object_back(store: Store) -> None:
     store.drop(SERVICE, "ModelService-assistant")
     assert store.put(service(9)) == set()

@@ -1,13 +1,14 @@
 """From facts to Envoy's files. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from maas_operator.gateway.envoy import clusters, keys, limits, names
+from maas_operator.gateway.envoy import clusters, keys, limits, names, tokens
 from maas_operator.gateway.envoy.bootstrap import bootstrap, start
 from maas_operator.gateway.envoy.listener import certificate, listeners
 from maas_operator.gateway.envoy.routes import routes
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.settings import GatewaySettings
+from maas_operator.gateway.signing import SigningKey
 
 DYNAMIC: Mapping[str, Callable[[Facts], bytes]] = {
     names.CLUSTERS: clusters.clusters,
@@ -25,6 +26,11 @@ DYNAMIC: Mapping[str, Callable[[Facts], bytes]] = {
 def render(facts: Facts) -> dict[str, bytes]:
     """The files that change with the facts: name -> content."""
     return {name: renderer(facts) for name, renderer in DYNAMIC.items()}
+
+
+def render_tokens(signing: Sequence[SigningKey]) -> dict[str, bytes]:
+    """The file that changes with the signing keys alone."""
+    return {names.TOKENS: tokens.tokens(signing)}
 
 
 def render_start(settings: GatewaySettings, folder: str, log: str) -> dict[str, bytes]:

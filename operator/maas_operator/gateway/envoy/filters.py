@@ -1,15 +1,12 @@
 """The chain that a request goes through. On the way back it is the other way round: what stands later sees an answer
 first."""
 
-from json import dumps
-
 from maas_operator.gateway.envoy import control, names, shared
 from maas_operator.gateway.envoy.limits import address_requests
 from maas_operator.gateway.envoy.lua import lua
 from maas_operator.gateway.envoy.proto import Config, extension, file_source, typed
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.settings import GatewaySettings, StreamUsage
-from maas_operator.gateway.tokens import ISSUER, jwks
 
 _HTTP = "envoy.extensions.filters.http"
 USAGE = ("prompt_tokens", "completion_tokens")
@@ -29,16 +26,17 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
             mutations={"request_mutations": [OURS], "response_mutations": [OURS]},
         ),
         # the path known, the key hashed
-        lua("lua-entry", {"TOKENS": bool(settings.signing_keys)}, "sha256.lua", "entry.lua"),
+        lua("lua-entry", {}, "sha256.lua", "entry.lua"),
     ]
     if settings.requests_per_minute_per_address:
         limiter = address_requests(settings, Facts())
         chain.append({"name": "address-requests", "typed_config": limiter})
-    if settings.signing_keys:
+    chain += [
         # tokens of clients with credentials: signature and expiry; they say which key to look up
-        chain.append(_tokens(settings))
-    # the key is known
-    chain.append(_discovered("keys", names.KEYS, f"{_HTTP}.api_key_auth.v3.ApiKeyAuth", folder))
+        _discovered("tokens", names.TOKENS, f"{_HTTP}.jwt_authn.v3.JwtAuthentication", folder),
+        # the key is known
+        _discovered("keys", names.KEYS, f"{_HTTP}.api_key_auth.v3.ApiKeyAuth", folder),
+    ]
     if settings.content_control and settings.content_control.output:
         # an answer may pass: as it goes to the client, and after its tokens were counted
         chain.append(control.output_filter(settings.content_control))
@@ -75,22 +73,6 @@ def _discovered(name: str, file: str, type_: str, folder: str) -> Config:
     """A filter whose configuration changes while requests go on. Without its file requests are refused."""
     source = {"config_source": file_source(folder, file), "type_urls": [f"type.googleapis.com/{type_}"]}
     return {"name": name, "config_discovery": source}
-
-
-def _tokens(settings: GatewaySettings) -> Config:
-    provider = {
-        "issuer": ISSUER,
-        "local_jwks": {"inline_string": dumps(jwks(settings.signing_keys))},
-        "from_headers": [{"name": names.TOKEN}],
-        "claim_to_headers": [{"header_name": names.TOKEN_KEY, "claim_name": "key"}],
-    }
-    either = {"requires_any": {"requirements": [{"provider_name": "maas"}, {"allow_missing": {}}]}}
-    return extension(
-        "tokens",
-        f"{_HTTP}.jwt_authn.v3.JwtAuthentication",
-        providers={"maas": provider},
-        rules=[{"match": {"prefix": "/"}, "requires": either}],
-    )
 
 
 def _body(settings: GatewaySettings) -> Config:

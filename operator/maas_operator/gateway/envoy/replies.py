@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from maas_operator.gateway import errors
 from maas_operator.gateway.envoy import keys, routes
-from maas_operator.gateway.envoy.names import LIMIT, RESET, SHARED
+from maas_operator.gateway.envoy.names import LIMIT, RESET, SHARED, TOKEN
 from maas_operator.gateway.envoy.proto import Config, extension
 from maas_operator.gateway.errors import Error
 from maas_operator.gateway.settings import GatewaySettings
@@ -20,6 +20,8 @@ def replies(settings: GatewaySettings) -> Config:
     address = errors.address_requests(settings.requests_per_minute_per_address or 0)
     return {
         "mappers": [
+            # a token, where none is believed
+            _mapper(f"{_details('missing_api_key')} && '{TOKEN}' in request.headers", errors.BAD_KEY),
             _mapper(_details("missing_api_key"), errors.NO_KEY),
             _mapper(_details("unknown_api_key"), errors.BAD_KEY),
             _mapper(f"{_DETAILS}.startsWith('jwt_authn')", errors.BAD_KEY),
