@@ -147,3 +147,18 @@ def test_m11_the_services_are_listed(maas: Maas) -> None:
         (NAME, "Running", "2/2", 10)
     ]
     assert json.loads(maas("list", "-A", "-o", "json"))[0]["account"] == "team-a"
+
+
+def test_m10_a_service_stops_by_itself_and_is_started_again(maas: Maas, account: Account, cluster: Cluster) -> None:
+    account.patch("msvc", {"spec": {"autoStop": {"after": "1m"}}}, NAME)
+    shown = ("get", "msvc", NAME, "-n", account.name, "-o", "jsonpath={.status.autoStop.stopsAt}")
+    wait_until(lambda: cluster.kubectl(*shown), SEEN_SECONDS, "the end to be shown")
+    ran = json.dumps({"status": {"autoStop": {"countedSeconds": 58}}})
+    cluster.kubectl("patch", "msvc", NAME, "-n", account.name, "--subresource=status", "--type=merge", "-p", ran)
+    maas.until("Stopped", "0/0")
+    assert "spec.autoStop.after was reached" in account.condition("Ready", NAME)["message"]
+    events = cluster.kubectl("get", "events", "-n", account.name, "-o", "jsonpath={.items[*].reason}")
+    assert "StopsSoon" in events
+    assert "state" not in spec(account)
+    maas("start", NAME)
+    maas.until("Running", "2/2")

@@ -82,6 +82,7 @@ def _facts(service: Manifest) -> Iterator[tuple[str, Any]]:
     yield "QPS", spec.get("qps")
     for each in status.get("endpoints", ()):
         yield f"Endpoint ({each['name']})", each["url"]
+    yield "Stops by itself", status.get("autoStop", {}).get("stopsAt")
     yield "Phase", status.get("phase") or "not seen by the operator yet"
     for each in status.get("conditions", ()):
         yield (
