@@ -1,58 +1,12 @@
 """ResourcePools on many nodes: the real scheduler and controllers, kwok's nodes, Ascend as their extended resource."""
 
 import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.api.operator_process import Account, Operator, custom, operator_process
+from tests.api.operator_process import Account, Operator
 from tests.cluster import Cluster
 from tests.cluster.waiting import wait_until
-
-CRDS = Path(__file__).parents[2] / "crds"
-NUMBER = int(os.environ.get("MAAS_POOLS_CLUSTER", "35"))
-NPUS = "huawei.com/Ascend910"
-NODES = 2
-NPUS_A_NODE = 8
-SEEN_SECONDS = 60.0
-"""Limit for the scheduler, the controllers and the operator together."""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    made = Cluster(NUMBER)
-    made.down()
-    try:
-        made.up("kwok")
-        made.kubectl("apply", "--server-side", "-f", str(CRDS))
-        made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
-        made.add_kwok_nodes(NODES, {NPUS: str(NPUS_A_NODE)}, {"accelerator": "huawei-Ascend910"}, prefix="ascend")
-        yield made
-    finally:
-        made.down()
-
-
-@pytest.fixture(scope="module")
-def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    log = tmp_path_factory.mktemp("operator") / "operator.log"
-    with operator_process(cluster, log, "--no-leader-election") as started:
-        started.wait_ready()
-        yield started
-
-
-@pytest.fixture(scope="module")
-def account(cluster: Cluster) -> Account:
-    made = Account(cluster, "team-a")
-    flavors = [
-        {"name": f"910b-x{count}", "accelerator": {"type": "ascend-910b", "count": count}, "cpu": "4", "memory": "16Gi"}
-        for count in (2, 8)
-    ]
-    spec = {"nodeSelector": {"accelerator": "huawei-Ascend910"}, "flavors": flavors}
-    made.apply(custom("ResourcePool", "ascend", spec=spec))
-    return made
+from tests.pools.conftest import NPUS, NPUS_A_NODE, SEEN_SECONDS
 
 
 def rows(cluster: Cluster) -> dict[str, dict[str, int]]:

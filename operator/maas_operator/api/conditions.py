@@ -59,6 +59,7 @@ class Reason(StrEnum):
     INSTANCE_FAILING = "InstanceFailing"
     STOPPED = "Stopped"
     SCALED_TO_ZERO = "ScaledToZero"
+    AUTO_STOPPED = "AutoStopped"
     UP_TO_DATE = "UpToDate"
     ROLLING = "Rolling"
     RENDERED_BY_EARLIER_VERSION = "RenderedByEarlierVersion"

@@ -59,6 +59,7 @@ MODEL_SERVICE = Kind(
         Column("Ready", ".status.instances.summary"),
         Column("QPS", ".spec.qps", "integer"),
         Column("Phase", ".status.phase"),
+        Column("Stops", ".status.autoStop.stopsAt"),
         Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
         Column("Message", '.status.conditions[?(@.type=="Ready")].message', wide=True),
         _AGE,

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from maas_operator.api.conditions import Phase
+from maas_operator.api.durations import Duration
 from maas_operator.api.fields import ConditionList, EnvVar, LabelName, MinuteLimits, ObjectName, Part, Text256
 
 MAX_INSTANCES = 1000
@@ -112,6 +113,24 @@ class Balancing(StrEnum):
     PREFIX_AFFINITY = "PrefixAffinity"
 
 
+class AutoStop(Part):
+    """When a service stops by itself."""
+
+    after: Duration = Field(
+        description="How long the service may run: 1h, 2h, 4h, 6h or any other time of one minute or more, for example "
+        "1h30m. It counts while an instance answers, and not while the service is stopped. Then it stops by itself, "
+        "until `kubectl maas start`.",
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "duration(self) >= duration('1m')",
+                    "message": "autoStop.after must be one minute or more",
+                }
+            ]
+        },
+    )
+
+
 class ModelServiceSpec(Part):
     """What is to be served, where, and how many times."""
 
@@ -172,6 +191,7 @@ class ModelServiceSpec(Part):
         default=None,
         description="Running (also when left out) or Stopped. Stopped removes the pods and keeps everything else.",
     )
+    auto_stop: AutoStop | None = Field(default=None, description="When the service stops by itself. Left out: never.")
     engine: EngineExtras | None = Field(default=None, description="Additions to the engine's start.")
 
 
@@ -180,6 +200,33 @@ class PinnedModel(Part):
 
     name: ObjectName = Field(description="Name of the Model.")
     version: LabelName = Field(description="The version, also when the spec leaves it open.")
+
+
+class AutoStopStatus(Part):
+    """How far the service's time has run down."""
+
+    counted_seconds: Annotated[int, Field(ge=0)] = Field(
+        description="Seconds that had counted at `since`; in all, where that is absent."
+    )
+    since: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="From when on time counts besides. Absent while no instance answers.",
+        json_schema_extra={"format": "date-time"},
+    )
+    stops_at: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="When the service will stop by itself if it goes on running.",
+        json_schema_extra={"format": "date-time"},
+    )
+    stopped_at: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="When it stopped by itself. It stays so until it is started again: `kubectl maas start`.",
+        json_schema_extra={"format": "date-time"},
+    )
+    start_request: Annotated[str, Field(max_length=16)] | None = Field(
+        default=None,
+        description="Digest of the annotation maas-operator.io/start-requested-at as it was then: another starts it.",
+    )
 
 
 class Instances(Part):
@@ -214,6 +261,7 @@ class ModelServiceStatus(Part):
     )
     model: PinnedModel | None = Field(default=None, description="The model and version that are deployed.")
     instances: Instances | None = Field(default=None, description="Instances, desired and ready.")
+    auto_stop: AutoStopStatus | None = Field(default=None, description="How spec.autoStop stands.")
     replicas: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="Pods there are now; read by the scale subresource."
     )

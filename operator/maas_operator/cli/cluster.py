@@ -18,12 +18,15 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
-from maas_operator.api.kinds import API_KEY
+from maas_operator.api.kinds import Kind
 from maas_operator.api.names import GROUP, VERSION
 from maas_operator.api.usage import LEDGER_AUDIENCE, LEDGER_PORT_NAME, LEDGER_SERVICE, LEDGER_TOKEN_HEADER
 from maas_operator.cli.errors import CliError
 
 SECONDS = 60
+CONFLICT = 409
+MANAGER = "kubectl-maas"
+"""Field manager of what the CLI changes."""
 TOKEN_SECONDS = 600
 """The shortest life that the API server gives to a token."""
 READER = "default"
@@ -52,33 +55,69 @@ class Cluster:
             ) from error
         self.account: str = namespace or chosen or "default"
 
-    def api_keys(self) -> list[dict[str, Any]]:
-        """The account's ApiKeys."""
-        with _explained(f"list the keys of account {self.account}"):
-            found: Any = CustomObjectsApi(self._client).list_namespaced_custom_object(
-                GROUP, VERSION, self.account, API_KEY.plural, _request_timeout=SECONDS
+    def objects(self, kind: Kind, *, everywhere: bool = False) -> list[dict[str, Any]]:
+        """The account's objects of a kind, or those of all accounts."""
+        api, whose = CustomObjectsApi(self._client), "all accounts" if everywhere else f"account {self.account}"
+        with _explained(f"list the {kind.plural} of {whose}"):
+            found: Any = (
+                api.list_cluster_custom_object(GROUP, VERSION, kind.plural, _request_timeout=SECONDS)
+                if everywhere
+                else api.list_namespaced_custom_object(
+                    GROUP, VERSION, self.account, kind.plural, _request_timeout=SECONDS
+                )
             )
         items: list[dict[str, Any]] = found["items"]
         return items
 
-    def create_key(self, manifest: dict[str, Any]) -> None:
-        """Make an ApiKey."""
-        with _explained(f"make key {manifest['metadata']['name']} in account {self.account}"):
+    def object(self, kind: Kind, name: str) -> dict[str, Any]:
+        """One of the account's objects."""
+        with _explained(f"get {kind.kind} {name} of account {self.account}"):
+            found: Any = CustomObjectsApi(self._client).get_namespaced_custom_object(
+                GROUP, VERSION, self.account, kind.plural, name, _request_timeout=SECONDS
+            )
+        manifest: dict[str, Any] = found
+        return manifest
+
+    def create(self, kind: Kind, manifest: dict[str, Any]) -> None:
+        """Make an object."""
+        with _explained(f"make {kind.kind} {manifest['metadata']['name']} in account {self.account}"):
             CustomObjectsApi(self._client).create_namespaced_custom_object(
                 GROUP,
                 VERSION,
                 self.account,
-                API_KEY.plural,
+                kind.plural,
                 manifest,
                 field_validation="Strict",  # an older CRD must not drop a limit in silence
                 _request_timeout=SECONDS,
             )
 
-    def delete_key(self, name: str) -> None:
-        """Delete an ApiKey."""
-        with _explained(f"delete key {name} of account {self.account}"):
+    def patch(self, kind: Kind, name: str, patch: dict[str, Any]) -> bool:
+        """Merge a patch that names the resourceVersion it was made for. False: somebody else was faster."""
+        with _explained(f"change {kind.kind} {name} of account {self.account}"):
+            try:
+                CustomObjectsApi(self._client).patch_namespaced_custom_object(
+                    GROUP,
+                    VERSION,
+                    self.account,
+                    kind.plural,
+                    name,
+                    patch,
+                    field_manager=MANAGER,
+                    field_validation="Strict",
+                    _content_type="application/merge-patch+json",
+                    _request_timeout=SECONDS,
+                )
+            except ApiException as error:
+                if error.status == CONFLICT:
+                    return False
+                raise
+        return True
+
+    def delete(self, kind: Kind, name: str) -> None:
+        """Delete an object."""
+        with _explained(f"delete {kind.kind} {name} of account {self.account}"):
             CustomObjectsApi(self._client).delete_namespaced_custom_object(
-                GROUP, VERSION, self.account, API_KEY.plural, name, _request_timeout=SECONDS
+                GROUP, VERSION, self.account, kind.plural, name, _request_timeout=SECONDS
             )
 
     def usage(self, ledger_namespace: str, reader_namespace: str, query: Mapping[str, str]) -> list[dict[str, Any]]:

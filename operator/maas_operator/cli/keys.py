@@ -7,6 +7,7 @@ import click
 
 from maas_operator.api.apikey import MAX_KEYS_PER_ACCOUNT, KeyKind
 from maas_operator.api.keys import tag_taken, too_many_keys
+from maas_operator.api.kinds import API_KEY
 from maas_operator.cli import making, tables
 from maas_operator.cli.cluster import Cluster
 from maas_operator.cli.errors import CliError
@@ -50,7 +51,7 @@ def create(
     spec = making.spec_of(secret, tag, description, kind, names, making.limits_of(limits), expires, now)
     _check_room(cluster, tag)
     name = making.name_of(tag)
-    cluster.create_key(making.manifest(name, cluster.account, spec))
+    cluster.create(API_KEY, making.manifest(name, cluster.account, spec))
     if kind == KeyKind.CLIENT_CREDENTIALS:
         click.echo(f"client id: {cluster.account}/{name}", err=True)
     click.echo(f"key {tag} of account {cluster.account}; it is shown this once and cannot be had again:", err=True)
@@ -62,7 +63,7 @@ def create(
 @on_a_cluster
 def list_(cluster: Cluster, form: tables.Form) -> None:
     """The account's keys. What they are is nowhere to be seen."""
-    rows = [row(each) for each in sorted(cluster.api_keys(), key=lambda each: str(each["spec"]["tag"]))]
+    rows = [row(each) for each in sorted(cluster.objects(API_KEY), key=lambda each: str(each["spec"]["tag"]))]
     click.echo(tables.render(COLUMNS, rows, form), nl=False)
 
 
@@ -72,7 +73,7 @@ def list_(cluster: Cluster, form: tables.Form) -> None:
 @on_a_cluster
 def delete(cluster: Cluster, tag: str, yes: bool) -> None:
     """Delete a key: it is invalid at once, and for good."""
-    found = next((each for each in cluster.api_keys() if each["spec"]["tag"] == tag), None)
+    found = next((each for each in cluster.objects(API_KEY) if each["spec"]["tag"] == tag), None)
     if found is None:
         raise CliError(f"account {cluster.account} has no key {tag}: kubectl maas key list shows those it has")
     if not yes:
@@ -81,7 +82,7 @@ def delete(cluster: Cluster, tag: str, yes: bool) -> None:
         )
         if click.prompt(asked, err=True) != "DELETE":
             raise CliError(f"key {tag} was not deleted")
-    cluster.delete_key(found["metadata"]["name"])
+    cluster.delete(API_KEY, found["metadata"]["name"])
     click.echo(f"key {tag} of account {cluster.account} deleted", err=True)
 
 
@@ -104,7 +105,7 @@ def row(manifest: dict[str, Any]) -> tables.Row:
 
 def _check_room(cluster: Cluster, tag: str) -> None:
     """The rules of M22 that concern all of an account's keys. The operator has the last word."""
-    keys = cluster.api_keys()
+    keys = cluster.objects(API_KEY)
     twin = next((each for each in keys if each["spec"]["tag"] == tag), None)
     if twin:
         raise CliError(tag_taken(tag, twin["metadata"]["name"], cluster.account))

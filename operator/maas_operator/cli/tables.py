@@ -44,7 +44,7 @@ def _safe(cell: Cell) -> Cell:
 def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
     """Numbers to the right, the rest to the left, as wide as need be."""
     lines = [[_title(column) for column in columns]]
-    lines += [[_shown(row.get(column)) for column in columns] for row in rows]
+    lines += [[shown(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     numeric = [bool(rows) and all(isinstance(row.get(column), int | float) for row in rows) for column in columns]
     texts = []
@@ -58,8 +58,8 @@ def _title(column: str) -> str:
     return "".join(f" {letter}" if letter.isupper() else letter.upper() for letter in column)
 
 
-def _shown(cell: Cell) -> str:
-    """Control characters of a text must not reach a terminal."""
+def shown(cell: Cell) -> str:
+    """A cell as text: control characters must not reach a terminal."""
     if cell is None:
         return "-"
     return "".join(letter if letter.isprintable() else "?" for letter in str(cell))

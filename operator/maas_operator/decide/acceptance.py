@@ -34,11 +34,13 @@ class Plan:
     pool: ResourcePoolSpec
     flavor: Flavor
     accelerator: Accelerator
+    stopped_by_itself: bool = False
+    """Its time is up (M10)."""
 
     @property
     def desired(self) -> int:
-        """How many instances the spec asks for."""
-        return 0 if self.spec.state == State.STOPPED else _instances(self.spec)
+        """How many instances there should be."""
+        return 0 if self.stopped_by_itself or self.spec.state == State.STOPPED else _instances(self.spec)
 
 
 def accept(seen: ServiceSeen) -> Plan | Refusal:

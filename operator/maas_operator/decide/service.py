@@ -1,5 +1,6 @@
 """What a ModelService needs now: is the spec acceptable, what is there, what should be, what is to be told."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from maas_operator.api.conditions import ConditionType, Phase, Reason
@@ -10,6 +11,7 @@ from maas_operator.api.seen import Manifest, ServiceSeen
 from maas_operator.api.settings import Settings
 from maas_operator.decide import conditions
 from maas_operator.decide.acceptance import Refusal, accept, asks_for_none
+from maas_operator.decide.autostop import AutoStop, auto_stop
 from maas_operator.decide.children import decide_children, stop
 from maas_operator.decide.conditions import Verdicts
 from maas_operator.decide.identity import selector
@@ -28,15 +30,30 @@ def decide_service(seen: ServiceSeen, settings: Settings, now: datetime) -> Deci
     if "deletionTimestamp" in seen.service["metadata"]:
         return Decision(status=_earlier(seen), before=_before(seen))
     instances = look(seen.pods)
+    timed = auto_stop(seen.service, instances.ready > 0, now)
     plan = accept(seen)
     if isinstance(plan, Refusal):
-        return _refused(seen, plan, instances, now)
+        return _timed(_refused(seen, plan, instances, timed.stopped, now), timed)
+    plan = replace(plan, stopped_by_itself=timed.stopped)
     children = decide_children(seen, plan, instances, settings)
-    return _carried_out(Situation(seen, plan, instances, children), now)
+    return _timed(_carried_out(Situation(seen, plan, instances, children), now), timed)
 
 
-def _refused(seen: ServiceSeen, refusal: Refusal, instances: Instances, now: datetime) -> Decision:
-    none = asks_for_none(seen.service)
+def _timed(decision: Decision, timed: AutoStop) -> Decision:
+    """The decision, with what auto-stop has to say."""
+    looks = [each for each in (decision.look_again, timed.look_again) if each is not None]
+    return replace(
+        decision,
+        status=decision.status | ({"autoStop": timed.status} if timed.status else {}),
+        events=(*decision.events, *([Event("Normal", "StopsSoon", timed.warning)] if timed.warning else [])),
+        look_again=min(looks, default=None),
+    )
+
+
+def _refused(
+    seen: ServiceSeen, refusal: Refusal, instances: Instances, stopped_by_itself: bool, now: datetime
+) -> Decision:
+    none = stopped_by_itself or asks_for_none(seen.service)
     early = _early(seen, refusal, now)
     verdicts = refused(refusal, instances, early > 0)
     word = Phase.STOPPED if none else refused_phase(verdicts)

@@ -138,9 +138,11 @@ def _updated(now: Situation) -> Verdict:
 
 def _stopped(now: Situation) -> Verdict:
     """All is as asked once nothing is left, not even what the last instances are finishing."""
-    stopped = now.plan.spec.state == State.STOPPED
-    reason = Reason.STOPPED if stopped else Reason.SCALED_TO_ZERO
-    asked = "spec.state is Stopped" if stopped else "spec.instances is 0"
+    reason, asked = Reason.SCALED_TO_ZERO, "spec.instances is 0"
+    if now.plan.stopped_by_itself:
+        reason, asked = Reason.AUTO_STOPPED, "spec.autoStop.after was reached: kubectl maas start starts it again"
+    elif now.plan.spec.state == State.STOPPED:
+        reason, asked = Reason.STOPPED, "spec.state is Stopped"
     left = len(now.instances.staying) + now.instances.leaving
     if left:
         return Verdict(False, reason, f"{asked}; {_count(left)} still finishing")

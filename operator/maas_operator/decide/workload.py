@@ -53,8 +53,15 @@ def template_inputs(service: Manifest, plan: Plan) -> str:
             plan.spec.flavor,
             plan.spec.engine.digest if plan.spec.engine else None,
             service["metadata"].get("annotations", {}).get(names.ANNOTATION_RERENDER),
+            *_started(service).values(),
         ]
     )
+
+
+def _started(service: Manifest) -> dict[str, str]:
+    """The user's request to start afresh, as the pods carry it."""
+    annotations = service["metadata"].get("annotations", {})
+    return {name: annotations[name] for name in (names.ANNOTATION_START,) if name in annotations}
 
 
 def render(service: Manifest, plan: Plan, settings: Settings) -> Rendered:
@@ -76,8 +83,9 @@ def render(service: Manifest, plan: Plan, settings: Settings) -> Rendered:
         tuple(settings.image_pull_secrets),
         settings.drain_seconds,
         settings.load_seconds,
+        *_started(service).values(),
     )
-    packed = _rendered.get(key, lambda: _pack(*_render(*who, plan, image, settings)))
+    packed = _rendered.get(key, lambda: _pack(*_render(*who, plan, image, settings, _started(service))))
     manifests, _, template = zlib.decompress(packed).decode().partition("\n")
     *others, deployment = json.loads(manifests)
     return Rendered(others, deployment, template)
@@ -105,7 +113,7 @@ def _pack(manifests: list[Manifest], template: Manifest) -> bytes:
 
 
 def _render(
-    name: str, namespace: str, uid: str, plan: Plan, image: str | None, settings: Settings
+    name: str, namespace: str, uid: str, plan: Plan, image: str | None, settings: Settings, started: dict[str, str]
 ) -> tuple[list[Manifest], Manifest]:
     facts = {
         "service": {"name": name, "namespace": namespace},
@@ -127,6 +135,7 @@ def _render(
     for manifest in others:
         sign(manifest)
     template = deployment["spec"].pop("template")
+    template["metadata"]["annotations"] |= started
     template["metadata"]["labels"][names.LABEL_TEMPLATE] = template_digest(template)
     return [*others, deployment], template
 

@@ -120,7 +120,7 @@ def _service(
         model=model,
         version=pinned.get("version", spec.model.version or ""),
         endpoints=endpoints.get((namespace, name), ()),
-        reach=_reach(spec, name, frozen.get(namespace, frozenset())),
+        reach=_reach(spec, manifest.get("status", {}), name, frozen.get(namespace, frozenset())),
         qps=spec.qps,
         limits=Limits(limits.requests_per_minute, limits.tokens_per_minute) if limits else Limits(),
         shared_with=frozenset(sharing.accounts or ()),
@@ -145,10 +145,11 @@ def _of_the_oldest(offered: Iterable[Product | None]) -> tuple[Product, ...]:
     return tuple(sorted(of_id.values(), key=lambda each: (each.name, each.id)))
 
 
-def _reach(spec: ModelServiceSpec, name: str, frozen: frozenset[str]) -> Reach:
+def _reach(spec: ModelServiceSpec, status: Manifest, name: str, frozen: frozenset[str]) -> Reach:
     if not frozen.isdisjoint({"*", name}):
         return Reach.FROZEN
-    return Reach.STOPPED if spec.state == State.STOPPED else Reach.OPEN
+    stopped_by_itself = "stoppedAt" in (status.get("autoStop") or {})
+    return Reach.STOPPED if stopped_by_itself or spec.state == State.STOPPED else Reach.OPEN
 
 
 def _known(manifest: Manifest) -> _Known:

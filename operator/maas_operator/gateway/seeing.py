@@ -65,9 +65,11 @@ class Seen(Versions):
 
 
 def _service(raw: Manifest) -> Manifest:
+    status = raw.get("status", {})
+    auto_stop = _part(status.get("autoStop") or {}, ("stoppedAt",))
     return _object(raw, "uid", "creationTimestamp") | {
         "spec": raw["spec"],
-        "status": _part(raw.get("status", {}), ("model",)),
+        "status": _part(status, ("model",)) | ({"autoStop": auto_stop} if auto_stop else {}),
     }
 
 

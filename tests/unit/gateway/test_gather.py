@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from maas_operator.api.kinds import API_KEY
+from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
 from maas_operator.api.names import ANNOTATION_FROZEN
+from maas_operator.gateway.facts import Reach
 from maas_operator.gateway.gather import Read, gather, next_expiry
 from maas_operator.gateway.seeing import Seen
 
@@ -80,3 +81,27 @@ def test_m22_the_digest_of_a_key_that_the_user_made_is_that_of_the_spec() -> Non
     own["status"]["sha256"] = "1" * 64
     (key,) = gather((), [own], (), (), NOW).keys
     assert key.sha256 == "0" * 64
+
+
+def test_m10_a_service_that_stopped_by_itself_cannot_be_called() -> None:
+    seen = Seen()
+
+    def service(version: int, **auto_stop: Any) -> dict[str, Any]:
+        metadata = {"namespace": "team-a", "name": "chat", "uid": "uid", "resourceVersion": str(version)}
+        spec = {"model": {"name": "tiny"}, "resourcePool": "p", "flavor": "f"}
+        manifest = {
+            "apiVersion": "maas-operator.io/v1alpha1",
+            "kind": "ModelService",
+            "metadata": metadata,
+            "spec": spec,
+        }
+        return manifest | {"status": {"autoStop": {"countedSeconds": version, **auto_stop}}}
+
+    def reach() -> Reach:
+        return gather(seen.of(MODEL_SERVICE.kind), (), (), (), NOW).services[0].reach
+
+    seen.put(service(1))
+    assert reach() == Reach.OPEN
+    assert not seen.put(service(2)), "how far its time has run down changes nothing"
+    assert seen.put(service(3, stoppedAt="2026-05-01T00:00:00Z"))
+    assert reach() == Reach.STOPPED

@@ -1,0 +1,103 @@
+"""What each action changes in a ModelService, and what is said of one. Pure."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from maas_operator.api.actions import Action, fitting, refusal
+from maas_operator.api.conditions import ConditionType, Phase
+from maas_operator.api.modelservice import State
+from maas_operator.api.names import ANNOTATION_START
+from maas_operator.cli.errors import CliError
+from maas_operator.cli.moments import written
+from maas_operator.cli.tables import shown
+
+Manifest = dict[str, Any]
+Patch = dict[str, Any]
+"""A merge patch."""
+
+
+def check(service: Manifest, action: Action) -> None:
+    """Raises CliError where the action does not fit the service's state."""
+    name = service["metadata"]["name"]
+    phase = _phase(service)
+    if phase is None:
+        raise CliError(f"the operator has not seen service {name} yet: try again in a moment")
+    if words := refusal(name, action, phase, _accepted(service)):
+        raise CliError(words)
+
+
+def start(service: Manifest, instances: int | None, now: datetime) -> Patch:
+    """Run again; what failed is made anew, without its back-off."""
+    name = service["metadata"]["name"]
+    spec: Patch = {} if service["spec"].get("state") != State.STOPPED else {"state": State.RUNNING.value}
+    if instances is not None:
+        spec["instances"] = instances
+    elif service["spec"].get("instances") == 0:
+        raise CliError(f"service {name} was scaled to no instances: say how many to start, by --instances")
+    return {"metadata": {"annotations": {ANNOTATION_START: written(now)}}, "spec": spec}
+
+
+def stop(_: Manifest) -> Patch:
+    """Run nothing."""
+    return {"spec": {"state": State.STOPPED.value}}
+
+
+def upgrade(service: Manifest, version: str, catalogue: Mapping[str, Manifest]) -> Patch:
+    """Another version of the same model. catalogue: Models by name."""
+    name, model = service["metadata"]["name"], service["spec"]["model"]["name"]
+    if model not in catalogue:
+        raise CliError(f"service {name} is of Model {model}, which is not in the catalogue")
+    there = [each["name"] for each in catalogue[model]["spec"]["versions"]]
+    if version not in there:
+        raise CliError(f"Model {model} has no version {version}; it has {', '.join(there)}")
+    if version == service.get("status", {}).get("model", {}).get("version"):
+        raise CliError(f"service {name} runs version {version} already")
+    return {"spec": {"model": {"version": version}}}
+
+
+def instances_of(service: Manifest) -> int:
+    """How many instances the spec asks for."""
+    return int(service["spec"].get("instances", 1))
+
+
+def described(service: Manifest) -> str:
+    """A service for people: a line a fact."""
+    lines = [(title, shown(value)) for title, value in _facts(service) if value not in (None, "")]
+    width = max(len(title) for title, _ in lines) + 2
+    return "".join(f"{title + ':':<{width}}{value}\n" for title, value in lines)
+
+
+def _facts(service: Manifest) -> Iterator[tuple[str, Any]]:
+    metadata, spec, status = service["metadata"], service["spec"], service.get("status", {})
+    yield "Name", metadata["name"]
+    yield "Account", metadata["namespace"]
+    yield "Display name", spec.get("displayName")
+    yield "Description", spec.get("description")
+    yield "Service id", status.get("serviceId")
+    version = status.get("model", {}).get("version") or spec["model"].get("version") or "the newest"
+    yield "Model", f"{spec['model']['name']} {version}"
+    yield "Resource pool", f"{spec['resourcePool']}, flavor {spec['flavor']}"
+    yield "Instances", status.get("instances", {}).get("summary")
+    yield "QPS", spec.get("qps")
+    for each in status.get("endpoints", ()):
+        yield f"Endpoint ({each['name']})", each["url"]
+    yield "Stops by itself", status.get("autoStop", {}).get("stopsAt")
+    yield "Phase", status.get("phase") or "not seen by the operator yet"
+    for each in status.get("conditions", ()):
+        yield (
+            each["type"],
+            f"{each['status']}, {each['reason']}: {each['message']} (since {each['lastTransitionTime']})",
+        )
+    if phase := _phase(service):
+        yield "What fits now", ", ".join(fitting(phase, _accepted(service)))
+
+
+def _phase(service: Manifest) -> Phase | None:
+    word = service.get("status", {}).get("phase")
+    return Phase(word) if word else None
+
+
+def _accepted(service: Manifest) -> bool:
+    conditions = service.get("status", {}).get("conditions", ())
+    return not any(each["type"] == ConditionType.ACCEPTED and each["status"] == "False" for each in conditions)
