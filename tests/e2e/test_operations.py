@@ -88,8 +88,18 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def client(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """The gateway with TLS, the ledger on a volume."""
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSql]:
+    """One that pods reach."""
+    made = PostgreSql(tmp_path_factory.mktemp("postgresql") / "data", free_port(), str(Addresses(NUMBER).machine_ip))
+    made.create()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def client(cluster: Cluster, database: PostgreSql, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """The gateway with TLS, the ledger on a volume. The database is there until no ledger uses it any more."""
     folder = tmp_path_factory.mktemp("operations")
     authority = Authority(folder / "authority")
     show(cluster, authority, "first")
@@ -173,7 +183,7 @@ def restart_ledger(cluster: Cluster, count: int = 1) -> None:
 def test_tls_for_clients_that_check_the_certificate(client: Client, tmp_path: Path) -> None:
     assert [client.call("1.1"), client.call("2")] == ["1.1 404", "2 404"]
     stranger = Client(client.address, Authority(tmp_path / "stranger"), client.key)
-    assert "certificate" in stranger.call()
+    assert stranger.call().startswith("curl: (")
 
 
 def test_a_renewed_secret_is_taken_up_without_a_restart_or_a_failed_request(cluster: Cluster, client: Client) -> None:
@@ -201,25 +211,18 @@ def test_the_ledger_on_a_volume_outlives_its_pod(cluster: Cluster, client: Clien
 
 
 def test_two_ledgers_on_postgresql_and_a_rollout_of_the_gateway_that_fails_no_request(
-    cluster: Cluster, client: Client, tmp_path: Path
+    cluster: Cluster, client: Client, database: PostgreSql
 ) -> None:
-    database = PostgreSql(tmp_path / "postgresql", free_port(), str(Addresses(NUMBER).machine_ip))
-    database.create()
-    database.start()
-    try:
-        secret(cluster, DATABASE, url=database.url.encode())
-        before = restarts(cluster)
-        with client.calling() as ends:
-            install(
-                cluster, TLS, f"ledger.databaseSecretName={DATABASE}", "ledger.replicas=2",
-                f"networkPolicy.database.ports={{{urlsplit(database.url).port}}}", "gateway.settings.idleSeconds=301",
-            )  # fmt: skip
-            wait_until(lambda: not before.keys() & restarts(cluster).keys(), SECONDS, "the old replicas to leave")
-        assert set(ends) == {"2 404"}, ends
-        counted = one_more_arrives(cluster, client)
-        restart_ledger(cluster, 2)
-        assert requests(cluster) >= counted
-        assert one_more_arrives(cluster, client) > counted
-    finally:
-        install(cluster)  # before its database goes
-        database.stop()
+    secret(cluster, DATABASE, url=database.url.encode())
+    before = restarts(cluster)
+    with client.calling() as ends:
+        install(
+            cluster, TLS, f"ledger.databaseSecretName={DATABASE}", "ledger.replicas=2",
+            f"networkPolicy.database.ports={{{urlsplit(database.url).port}}}", "gateway.settings.idleSeconds=301",
+        )  # fmt: skip
+        wait_until(lambda: not before.keys() & restarts(cluster).keys(), SECONDS, "the old replicas to leave")
+    assert set(ends) == {"2 404"}, ends
+    counted = one_more_arrives(cluster, client)
+    restart_ledger(cluster, 2)
+    assert requests(cluster) >= counted
+    assert one_more_arrives(cluster, client) > counted
