@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,22 @@ def address(pod: Pod) -> str:
 
 def kill_agent(pod: Pod) -> None:
     """SIGKILL to the agent of a gateway's pod."""
-    _kill(pod["status"]["initContainerStatuses"][0]["containerID"].rpartition("/")[2])
+    _signal(pod["status"]["initContainerStatuses"][0]["containerID"].rpartition("/")[2], signal.SIGKILL)
 
 
 def kill_all(pod: Pod) -> None:
     """SIGKILL to all processes of a pod."""
-    _kill(pod["metadata"]["uid"])
+    _signal(pod["metadata"]["uid"], signal.SIGKILL)
+
+
+@contextmanager
+def halted(pod: Pod) -> Iterator[None]:
+    """All processes of a pod stand still while the block runs."""
+    _signal(pod["metadata"]["uid"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal(pod["metadata"]["uid"], signal.SIGCONT)
 
 
 def _pods(cluster: Cluster, name: str) -> list[Pod]:
@@ -50,12 +62,12 @@ def _pods(cluster: Cluster, name: str) -> list[Pod]:
     return [pod for pod in json.loads(pods)["items"] if "deletionTimestamp" not in pod["metadata"]]
 
 
-def _kill(control_group: str) -> None:
-    """SIGKILL to the processes of a container or a pod."""
+def _signal(control_group: str, number: signal.Signals) -> None:
+    """Send the processes of a container or a pod a signal."""
     found = [each.parent.name for each in Path("/proc").glob("[0-9]*/cgroup") if control_group in _text(each)]
     assert found, control_group
     for process in found:
-        os.kill(int(process), signal.SIGKILL)
+        os.kill(int(process), number)
 
 
 def _text(path: Path) -> str:

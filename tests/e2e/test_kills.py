@@ -3,6 +3,7 @@ Envoy break, and the ledger has what the clients counted, hang-ups included. A r
 
 import asyncio
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,10 +15,10 @@ import pytest
 from tests.cluster import Cluster
 from tests.cluster.waiting import wait_until
 from tests.e2e.conftest import Account
-from tests.e2e.replicas import Pod, address, gateway_pods, kill_agent, kill_all, operator_pods, ready
+from tests.e2e.replicas import Pod, address, gateway_pods, halted, kill_agent, kill_all, operator_pods, ready
 from tests.installation import NAMESPACE, install
 from tests.keys import gateway_address, new_key, used
-from tests.streams import Clients, Stream
+from tests.streams import Clients
 
 pytestmark = pytest.mark.e2e
 TEAM = "team-a"
@@ -27,11 +28,9 @@ SETTLE_SECONDS = 60
 """Limit for a key to be known, for a process to be back, and for usage to reach the ledger."""
 LEFT_SECONDS = 90
 """Limit for a replica that leaves: the drain, on a busy machine."""
-UNDER_WAY = 20
-"""Chunks after which a stream is in its middle."""
-UNTOLD = 4.0
-"""Seconds of a killed Envoy's streams that may not be counted: one between two lines of Envoy's, one until they are
-shipped where the volume goes too, and a busy machine."""
+SILENT_SECONDS = 4.0
+"""After which Envoy has written all that a stream has used, each second, and all that ended is shipped, each second;
+the rest is for a busy machine."""
 ON_THE_WAY = 5
 """Tokens of a stream that Envoy had and its client had not yet."""
 
@@ -41,7 +40,13 @@ class Scene:
     """The gateway in front of one service."""
 
     cluster: Cluster
+    account: Account
     url: str
+
+    def engine(self) -> Pod:
+        """The service's instance."""
+        (pod,) = self.account.pods(SERVICE)
+        return pod
 
     def clients(self, tag: str, url: str = "", hang_up_after: int | None = None, max_tokens: int = 60) -> Clients:
         """Clients with a key of their own, which every replica knows."""
@@ -81,7 +86,7 @@ def lists_models(url: str, key: str) -> bool:
 def scene(cluster: Cluster, account: Account) -> Iterator[Scene]:
     account.apply(SERVICE)
     account.wait_ready(SERVICE)
-    made = Scene(cluster, gateway_address(cluster))
+    made = Scene(cluster, account, gateway_address(cluster))
     made.wait_two_ready()
     yield made
     account.delete(SERVICE)
@@ -124,34 +129,38 @@ async def test_of_a_killed_replica_only_its_own_streams_break(scene: Scene) -> N
     one, other = gateway_pods(scene.cluster)
     safe = scene.clients("safe", address(other))
     async with safe.running(2):
-        await lose(scene, "killed", one, partial(kill_all, one))
+        await lose(scene, "killed", one, partial(kill_all, one), files_too=False)
         await asyncio.to_thread(scene.wait_two_ready)
         (again,) = (pod for pod in gateway_pods(scene.cluster) if pod["metadata"]["name"] == one["metadata"]["name"])
         forced = ("delete", "pod", "-n", NAMESPACE, again["metadata"]["name"], "--force", "--grace-period=0")
-        await lose(scene, "forced", again, partial(scene.cluster.kubectl, *forced))
+        await lose(scene, "forced", again, partial(scene.cluster.kubectl, *forced), files_too=True)
         await safe.more()
     assert safe.ends == {"whole"}
     scene.wait_counted("safe", safe.told(), safe.told())
     await asyncio.to_thread(scene.wait_two_ready)
 
 
-async def lose(scene: Scene, tag: str, pod: Pod, kill: Callable[[], object]) -> None:
-    """Kill the replica in the middle of its streams. They break, and what they had used is counted all but the last."""
+async def lose(scene: Scene, tag: str, pod: Pod, kill: Callable[[], object], files_too: bool) -> None:
+    """Kill the replica in the middle of its streams. They break; what ended before is counted, and what those under way
+    had used, unless the replica's files are lost too."""
     clients = await asyncio.to_thread(scene.clients, tag, address(pod), max_tokens=200)
 
-    def in_the_middle() -> list[Stream]:
-        return [each for each in clients.under_way if len(each.tokens) > UNDER_WAY]
+    def silent() -> bool:
+        chunks = [each.tokens[-1][0] for each in clients.under_way]
+        return bool(chunks) and time.monotonic() - max(chunks) > SILENT_SECONDS
 
     async with clients.running(2):
-        await asyncio.to_thread(wait_until, in_the_middle, SETTLE_SECONDS, "a stream to be in its middle")
-        broken = clients.under_way
-        await asyncio.to_thread(kill)
-        await asyncio.to_thread(wait_until, lambda: not clients.under_way, SETTLE_SECONDS, "its streams to break")
+        await clients.more(2)
+        await asyncio.to_thread(wait_until, lambda: clients.under_way, SETTLE_SECONDS, "a stream to be under way")
+        with halted(scene.engine()):
+            await asyncio.to_thread(wait_until, silent, SETTLE_SECONDS, "its streams to be silent")
+            broken = clients.under_way
+            await asyncio.to_thread(kill)
+            await asyncio.to_thread(wait_until, lambda: not clients.under_way, SETTLE_SECONDS, "its streams to break")
     assert "whole" not in {each.end for each in broken}
-    ended = min(each.ended_at for each in broken)
-    least = sum(each.told(ended - UNTOLD if each in broken else ended) for each in clients.streams)
-    await asyncio.to_thread(scene.wait_counted, tag, least, sum(each.told() + ON_THE_WAY for each in clients.streams))
-    print(f"{tag}: {scene.counted(tag)} of {clients.told()} tokens counted; at least {least}")
+    lost = sum(each.told() for each in broken) if files_too else 0
+    most = clients.told() + ON_THE_WAY * len(broken)
+    await asyncio.to_thread(scene.wait_counted, tag, clients.told() - lost, most)
 
 
 async def test_a_rollout_of_other_settings_cuts_no_stream_and_refuses_no_request(scene: Scene) -> None:
