@@ -49,9 +49,9 @@ def auto_stop(service: Manifest, answering: bool, now: datetime) -> AutoStop:
     if limit is None:
         return AutoStop(None, stopped=False)
     counted = float(earlier.get("countedSeconds", 0))
-    since = earlier.get("since")
+    since = _time(earlier.get("since"))
     if since is not None:
-        counted += min(max((now - datetime.fromisoformat(since)).total_seconds(), 0.0), LONGEST_GAP)
+        counted += min(max((now - since).total_seconds(), 0.0), LONGEST_GAP)
     if counted >= limit:
         said = {"countedSeconds": int(counted), "stoppedAt": moment(now), "startRequest": request}
         return AutoStop(said, stopped=True)
@@ -63,13 +63,11 @@ def auto_stop(service: Manifest, answering: bool, now: datetime) -> AutoStop:
 def _counting(earlier: Manifest, counted: float, limit: float, now: datetime) -> AutoStop:
     """While it runs: a checkpoint is moved on only now and then, so that nothing is written in between."""
     left = limit - counted
-    status = earlier
-    stale = "since" not in earlier or not 0 <= counted - earlier["countedSeconds"] < CHECKPOINT
-    jumped = "since" in earlier and now < datetime.fromisoformat(earlier["since"])
-    ends = moment(now + timedelta(seconds=left))
-    moved = "stopsAt" in earlier and abs(_apart(earlier["stopsAt"], ends)) > 1
-    if stale or jumped or moved:
-        status = {"countedSeconds": int(counted), "since": moment(now), "stopsAt": ends}
+    ends = now + timedelta(seconds=left)
+    since, shown = _time(earlier.get("since")), _time(earlier.get("stopsAt"))
+    fresh = since is not None and since <= now and counted - earlier.get("countedSeconds", 0) < CHECKPOINT
+    kept = fresh and shown is not None and abs((shown - ends).total_seconds()) <= 1
+    status = earlier if kept else {"countedSeconds": int(counted), "since": moment(now), "stopsAt": moment(ends)}
     warn_at = min(WARNED_BEFORE, limit / 10)
     warning = None
     if left <= warn_at:
@@ -78,5 +76,10 @@ def _counting(earlier: Manifest, counted: float, limit: float, now: datetime) ->
     return AutoStop(status, stopped=False, warning=warning, look_again=max(1.0, min(next_look)))
 
 
-def _apart(one: str, other: str) -> float:
-    return (datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds()
+def _time(text: str | None) -> datetime | None:
+    """A time of the status; None where somebody has put something else there."""
+    try:
+        time = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return time if time and time.tzinfo else None

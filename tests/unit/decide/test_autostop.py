@@ -133,6 +133,14 @@ def test_m10_a_step_of_the_clock_counts_as_a_gap_at_most(step: int) -> None:
     assert service.run(LONGEST_GAP + CHECKPOINT + 2).stopped
 
 
+@pytest.mark.parametrize("nonsense", ["", "soon", "2026-01-31T12:00:00"])
+def test_m10_what_somebody_wrote_into_the_status_stops_nothing(nonsense: str) -> None:
+    service = Service("1h")
+    service.manifest["status"] = {"autoStop": {"countedSeconds": 60, "since": nonsense, "stopsAt": nonsense}}
+    assert not service.run(HOUR - 62).stopped
+    assert service.run(4).stopped
+
+
 def test_m10_a_limit_that_changes_counts_at_once() -> None:
     service = Service("4h")
     service.run(3 * HOUR)
