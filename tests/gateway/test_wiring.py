@@ -101,9 +101,14 @@ class House:
         """Seconds until it is true."""
         begun = time.monotonic()
         while not await true():
-            assert time.monotonic() - begun < seconds, f"{self.agent.said()[-3000:]}\n{self.ledger.said()[-1000:]}"
+            assert time.monotonic() - begun < seconds, self._said()
             await asyncio.sleep(0.02)
         return time.monotonic() - begun
+
+    def _said(self) -> str:
+        replica, folder = self.replica.log.parents[1], self.replica.log.parents[2]
+        logs = [*folder.glob("*.log"), *replica.glob("*.log")]
+        return "\n".join(f"{log.name}:\n{log.read_text()[-2000:]}" for log in logs)
 
 
 @pytest.fixture
