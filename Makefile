@@ -57,6 +57,8 @@ test-e2e: $(VENV)/ready ## real pods, real vLLM
 
 bench: $(VENV)/ready ## the benchmarks, JSON out
 	$(PYTHON) -m benchmarks.converge
+	$(PYTHON) -m benchmarks.gateway
+	$(PYTHON) -m benchmarks.routes
 	$(PYTHON) -m benchmarks.revoke
 
 generate: $(VENV)/ready ## what is made from the models: crds/, the chart's copies, the reference
@@ -67,3 +69,4 @@ generate: $(VENV)/ready ## what is made from the models: crds/, the chart's copi
 lock: ## resolve the pins anew (needs uv)
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra gateway --extra postgresql pyproject.toml -o requirements.txt
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements-dev.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header benchmarks/requirements-peers.in -o benchmarks/requirements-peers.txt

@@ -27,6 +27,12 @@ def free_port() -> int:
     raise OSError(f"no port of {PORTS} is free")
 
 
+def cpu_seconds(pid: int) -> float:
+    """User and system CPU time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
 class Process:
     """A program, Python unless another is named, that logs into `log`."""
 
@@ -63,8 +69,7 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system CPU time so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_seconds(self.pid)
 
     def peak_mib(self) -> float:
         """Largest resident set so far."""

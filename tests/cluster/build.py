@@ -3,6 +3,7 @@
 import fcntl
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -97,7 +98,7 @@ def _build(part: Part, folder: Path) -> None:
 
 def _compiled_name(folder: Path, package: str, name: str) -> Path:
     """`go build` names a binary by its package's last element, a major version left out."""
-    elements = [element for element in package.split("/") if element not in (".", "v2", "v3", "v4")]
+    elements = [each for each in package.split("/") if each != "." and not re.fullmatch(r"v\d+", each)]
     return folder / (elements[-1] if elements else name)
 
 

@@ -112,6 +112,8 @@ PARTS = {
             versioned="helm.sh/helm/v4",
             variables={"helm.sh/helm/v4/internal/version.version": "{version}"},
         ),
+        # of no profile: the benchmarks' load
+        Part("vegeta", "vegeta", {"vegeta": "github.com/tsenart/vegeta/v12"}, usual_seconds=10),
     )
 }
 
