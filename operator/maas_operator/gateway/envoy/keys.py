@@ -1,13 +1,15 @@
 """Keys, and what is held against them or against a service."""
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 from envoy.extensions.filters.http.api_key_auth.v3 import api_key_auth_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
+from xds.type.matcher.v3 import matcher_pb2
 
 from maas_operator.gateway.envoy.names import AGENT, CLIENT, KEY_HASH, SERVICE, TOKEN_KEY
-from maas_operator.gateway.envoy.proto import Config, discovered, extension, header, message
+from maas_operator.gateway.envoy.proto import discovered, extension, header, message
 from maas_operator.gateway.facts import Facts, Key, Limits
 
 FROZEN, QUOTA, TOKENS, NOT_ALLOWED = "frozen", "quota", "tokens", "not-allowed"
@@ -49,43 +51,54 @@ def wait(limits: Limits) -> int:
 
 def verdicts(facts: Facts) -> bytes:
     """The file of services that are past their tokens a minute, and of keys that must not go on, or only to some."""
-    over = sorted(each.id for each in facts.services if each.id in facts.over_limit)
-    of_services = {id_: _deny("service", TOKENS) for id_ in over}
-    of_keys = _tree(CLIENT, _of_keys(facts), _allow())
-    tree = _tree(SERVICE, of_services, {"matcher": of_keys})
-    return discovered("verdicts", message(rbac_pb2.RBAC, {"matcher": tree}))
+    over = {each.id: _denied("service", TOKENS) for each in facts.services if each.id in facts.over_limit}
+    of_keys = matcher_pb2.Matcher.OnMatch(matcher=_found(CLIENT, dict(_of_keys(facts)), _allowed()))
+    return discovered("verdicts", rbac_pb2.RBAC(matcher=_found(SERVICE, over, of_keys)))
 
 
-def _of_keys(facts: Facts) -> dict[str, Config]:
+def _found(
+    name: str, matches: dict[str, matcher_pb2.Matcher.OnMatch], otherwise: matcher_pb2.Matcher.OnMatch
+) -> matcher_pb2.Matcher:
+    """What is found by a header's value. Put together from messages: from JSON terms it would take half a second. A map
+    must not be empty."""
+    made = message(matcher_pb2.Matcher, {"matcher_tree": {"input": header(name)}})
+    for value, match in (matches or {"": _denied("key", NOT_ALLOWED)}).items():
+        made.matcher_tree.exact_match_map.map[value].CopyFrom(match)
+    made.on_no_match.CopyFrom(otherwise)
+    return made
+
+
+def _of_keys(facts: Facts) -> Iterator[tuple[str, matcher_pb2.Matcher.OnMatch]]:
     ids = {each.path: each.id for each in facts.services}
-    matches: dict[str, Config] = {}
     for key in facts.keys:
         if key.frozen:
-            matches[key.path] = _deny("key", FROZEN)
+            yield key.path, _denied("key", FROZEN)
         elif key.quota_used_up:
-            matches[key.path] = _deny("key", QUOTA)
+            yield key.path, _denied("key", QUOTA)
         elif key.path in facts.over_limit:
-            matches[key.path] = _only([], TOKENS)
+            yield key.path, _only((), TOKENS)
         elif key.services:
-            found = [ids[path] for name in key.services if (path := f"{key.account}/{name}") in ids]
-            matches[key.path] = _only(found, NOT_ALLOWED)
-    return matches
+            found = (ids[path] for name in key.services if (path := f"{key.account}/{name}") in ids)
+            yield key.path, _only(tuple(found), NOT_ALLOWED)
 
 
-def _only(ids: list[str], verdict: str) -> Config:
+@lru_cache(maxsize=16384)
+def _only(ids: tuple[str, ...], verdict: str) -> matcher_pb2.Matcher.OnMatch:
     """Deny all services but these, and let requests through that the agent answers."""
-    return {"matcher": _tree(SERVICE, {each: _allow() for each in [*ids, AGENT]}, _deny("key", verdict))}
+    found = _found(SERVICE, {each: _allowed() for each in [*ids, AGENT]}, _denied("key", verdict))
+    return matcher_pb2.Matcher.OnMatch(matcher=found)
 
 
-def _tree(name: str, matches: dict[str, Config], otherwise: Config) -> Config:
-    tree = {"input": header(name), "exact_match_map": {"map": matches or {"": otherwise}}}
-    return {"matcher_tree": tree, "on_no_match": otherwise}
+@lru_cache(maxsize=16)
+def _denied(whose: str, verdict: str) -> matcher_pb2.Matcher.OnMatch:
+    return _action(f"{whose}-{verdict}", action="DENY")
 
 
-def _deny(whose: str, verdict: str) -> Config:
-    name = f"{whose}-{verdict}"
-    return {"action": extension(name, "envoy.config.rbac.v3.Action", name=name, action="DENY")}
+@lru_cache(maxsize=1)
+def _allowed() -> matcher_pb2.Matcher.OnMatch:
+    return _action("allow")
 
 
-def _allow() -> Config:
-    return {"action": extension("allow", "envoy.config.rbac.v3.Action", name="allow")}
+def _action(name: str, **fields: str) -> matcher_pb2.Matcher.OnMatch:
+    config = {"action": extension(name, "envoy.config.rbac.v3.Action", name=name, **fields)}
+    return message(matcher_pb2.Matcher.OnMatch, config)
