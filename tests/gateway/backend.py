@@ -28,6 +28,8 @@ class Backend:
         self.silence = 0.0
         """Seconds before an answer."""
         self.failing = False
+        self.said: web.StreamResponse | None = None
+        """Sent in place of an answer."""
         self.raw: tuple[str, bytes] | None = None
         """Content type and body of an answer that is not as an engine's."""
         self.port = 0
@@ -74,6 +76,8 @@ class Backend:
         if self.raw:
             kind, raw = self.raw
             return web.Response(body=raw, headers={"Content-Type": kind} if kind else {})
+        if self.said:
+            return self.said
         words = body.get("max_tokens") or 3
         self.tokens += PROMPT_TOKENS + words
         return web.json_response(self._whole(model, words))

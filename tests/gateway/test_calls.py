@@ -4,6 +4,7 @@ import base64
 import json
 
 import pytest
+from aiohttp import web
 
 from maas_operator.gateway.facts import Facts
 from tests.gateway.backend import PROMPT_TOKENS, Backend
@@ -144,6 +145,33 @@ async def test_m22_metering_writes_every_answer_down(engine: Backend) -> None:
     assert lent.first_token is not None
     assert 0 <= lent.first_token - lent.started < 5000
     assert lines[-1].code == 404
+
+
+def odd(message: str, indent: int | None = None, logprobs: object = None) -> str:
+    """An answer of 7 and 4 tokens."""
+    choices = [{"index": 0, "message": {"content": message}, "logprobs": logprobs}]
+    usage = {"prompt_tokens_details": {"prompt_tokens": 9}, "prompt_tokens": 7, "completion_tokens": 4}
+    return json.dumps({"id": "a", "choices": choices, "usage": usage, "prompt_logprobs": None}, indent=indent)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        web.Response(text=odd('"usage":{"prompt_tokens":9}'), content_type="application/json"),
+        web.Response(text=odd('\\"usage\\": {"prompt_tokens": 9}'), content_type="application/json"),
+        web.Response(text=odd("usage"), content_type="Application/JSON", charset="utf-8"),
+        web.Response(text=odd("a", indent=2), content_type="application/json"),
+        web.Response(text=odd("a", logprobs={"top_logprobs": [{"usage": -0.5}]}), content_type="application/json"),
+        web.Response(text=odd("x" * 5_000_000), content_type="application/json"),
+    ],
+    ids=["quoted", "quoted twice", "type", "indented", "token", "long"],
+)
+async def test_m22_what_a_model_says_is_not_taken_for_what_it_used(answer: web.Response) -> None:
+    async with Backend("chat") as engine:
+        engine.said = answer
+        async with Gateway(Facts(services=(service("chat", engine),), keys=(key("key-a"),))) as gateway:
+            line = await gateway.line(await gateway.chat("key-a", "chat"))
+    assert (line.prompt_tokens, line.completion_tokens) == (7, 4)
 
 
 async def test_who_hangs_up_is_still_metered(engine: Backend) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from maas_operator.gateway.envoy import lua
+from maas_operator.gateway.envoy.lua import script
 from maas_operator.gateway.facts import Facts
 from tests.gateway.backend import Backend
 from tests.gateway.gateway import Gateway
@@ -76,6 +79,43 @@ async def test_m22_keys_with_odd_bytes_are_unknown(gateway: Gateway, key_: bytes
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + key_
     answer = await raw(gateway, head + b"\r\nContent-Length: 30\r\n\r\n" + BODY)
     assert answer.split(b" ")[1] in {b"400", b"401"}
+
+
+async def test_m22_a_remembered_digest_lets_nobody_else_in(engine: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the digests of the last few headers are remembered, and never whether a key counts."""
+
+    def small(name: str) -> str:
+        text = script(name)
+        return text.replace("local REMEMBERED = 16384", "local REMEMBERED = 2")
+
+    assert small("entry.lua") != script("entry.lua")
+    monkeypatch.setattr(lua, "script", small)
+    known = [f"key-{letter}" for letter in "abcde"]
+    facts = Facts(services=(service("chat", engine),), keys=tuple(key(text) for text in known))
+    async with Gateway(facts) as gateway:
+
+        async def statuses(*authorizations: str) -> list[int]:
+            return [
+                (await gateway.call("POST", CHAT, headers={"Authorization": each}, data=BODY)).status
+                for each in authorizations
+            ]
+
+        for _ in range(3):
+            for text in known:
+                good, bad = (f"Bearer {text}", f"bearer   {text} "), (f"Bearer {text}x", f"Bearer {text.upper()}", text)
+                assert await statuses(*good, *bad) == [200, 200, 401, 401, 400]
+        gateway.put(replace(facts, keys=facts.keys[1:]))
+
+        async def gone() -> bool:
+            return await statuses("Bearer key-a") == [401]
+
+        await gateway.until(gone)
+        gateway.put(facts)
+
+        async def back() -> bool:
+            return await statuses("Bearer key-a") == [200]
+
+        await gateway.until(back)
 
 
 DOUBLED = [

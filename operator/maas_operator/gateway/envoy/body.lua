@@ -74,13 +74,7 @@ end
 
 envoy_on_request = guarded(on_request)
 
--- `"reasoning":"..."` once more as `"reasoning_content":"..."` (M21). A quote inside a JSON string is escaped, so what is
--- found before a colon is a key.
-local REASONING = '"reasoning"%s*:%s*()'
-
-local function value_end(text, from) -- of a string or a null
-  if string.sub(text, from, from + 3) == "null" then return from + 3 end
-  if string.byte(text, from) ~= 34 then return nil end
+local function string_end(text, from) -- where the string that begins there ends
   local at = from + 1
   while true do
     local found = string.find(text, '["\\]', at)
@@ -90,21 +84,37 @@ local function value_end(text, from) -- of a string or a null
   end
 end
 
+-- A quote inside a JSON string is escaped, so that what is found before a colon is a key.
+local COUNTS = '"usage"%s*:%s*(%b{})'
+local REASONING = '"reasoning"%s*:%s*()"'
+
+-- `"reasoning":"..."` once more as `"reasoning_content":"..."` (M21).
 local function with_reasoning(text)
-  if not string.find(text, '"reasoning"', 1, true) or string.find(text, '"reasoning_content"', 1, true) then return text end
+  if not string.find(text, REASONING) or string.find(text, '"reasoning_content"', 1, true) then return text end
   local made, at, from = {}, 1, 1
   while true do
-    local _, key_end, value = string.find(text, REASONING, from)
-    if not key_end then break end
-    local stop = value_end(text, value)
-    if stop then
-      made[#made + 1] = string.sub(text, at, stop) .. ',"reasoning_content":' .. string.sub(text, value, stop)
-      at = stop + 1
-    end
-    from = (stop or key_end) + 1
+    local _, _, value = string.find(text, REASONING, from)
+    if not value then break end
+    local stop = string_end(text, value)
+    if not stop then break end
+    made[#made + 1] = string.sub(text, at, stop) .. ',"reasoning_content":' .. string.sub(text, value, stop)
+    at, from = stop + 1, stop + 1
   end
   made[#made + 1] = string.sub(text, at)
   return table.concat(made)
+end
+
+-- The tokens of an answer that is no stream; those of streams are read by a filter of Envoy's own. One would do for this
+-- too, but it takes the whole answer apart, which costs more than all that is done here.
+local function count(handle, text)
+  local usage = string.match(text, COUNTS)
+  if not usage then return end
+  usage = string.gsub(string.sub(usage, 2, -2), "%b{}", "") -- without the details
+  local info = handle:streamInfo():dynamicMetadata()
+  for _, name in ipairs({ "prompt_tokens", "completion_tokens" }) do
+    local tokens = string.match(usage, '"' .. name .. '"%s*:%s*(%d+)')
+    if tokens then info:set("maas.usage", name, tonumber(tokens)) end
+  end
 end
 
 local function event(text, last, every)
@@ -147,15 +157,19 @@ local function stream(handle, last, every)
 end
 
 function envoy_on_response(handle)
-  local kind = handle:headers():get("content-type")
+  local headers = handle:headers()
+  local kind = headers:get("content-type")
   if not kind then return end
   if string.find(kind, "text/event-stream", 1, true) then
     local asked = handle:streamInfo():dynamicMetadata():get(MAAS)
     if asked then stream(handle, asked.last, asked.every) end
-  elseif string.find(kind, "application/json", 1, true) and handle:metadata():get("service") then
+  elseif string.find(string.lower(kind), "application/json", 1, true) then
+    -- the agent's lines come one by one, without a length: they must not be waited for
+    if not headers:get("content-length") and not handle:metadata():get("service") then return end
     local body = handle:body()
     if not body then return end
     local text = body:getBytes(0, body:length())
+    count(handle, text)
     local made = with_reasoning(text)
     if made ~= text then body:setBytes(made) end
   end

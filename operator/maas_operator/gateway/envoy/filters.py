@@ -41,9 +41,9 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
         # an answer may pass: as it goes to the client, and after its tokens were counted
         chain.append(control.output_filter(settings.content_control))
     chain += [
-        # model, stream and usage from the body, tokens from the answer
+        # model, stream and usage from the body
         _body(settings),
-        # which service; usage on every stream, and off again; reasoning under both its names
+        # which service; usage on every stream, and off again; tokens of an answer; reasoning under both its names
         lua("lua-body", {"EVERY_CHUNK": settings.usage_on_streams == StreamUsage.EVERY_CHUNK}, "body.lua"),
         # frozen, quota used up, services that the key is not for, tokens a minute
         _discovered("verdicts", names.VERDICTS, f"{_HTTP}.rbac.v3.RBAC", folder),
@@ -90,22 +90,18 @@ def _body(settings: GatewaySettings) -> Config:
             ["stream_options", "continuous_usage_stats"],
         )
     ]
-    usage: list[Config] = [
-        {
-            "selectors": [{"key": "usage"}, {"key": key}],
-            "on_present": {"metadata_namespace": "maas.usage", "key": key, "type": "NUMBER"},
-        }
-        for key in USAGE
-    ]
+    config: Config = {
+        "request_rules": {"rules": rules, "allow_content_types_regex": ANY_TYPE, "allow_empty_content_type": True}
+    }
     if settings.content_control:
-        for rule in usage:
-            rule["on_error"] = {"metadata_namespace": "maas.answer", "key": "malformed", "value": True}
-    return extension(
-        "body",
-        f"{_HTTP}.json_to_metadata.v3.JsonToMetadata",
-        request_rules={"rules": rules, "allow_content_types_regex": ANY_TYPE, "allow_empty_content_type": True},
-        response_rules={"rules": usage, "allow_content_types_regex": JSON_TYPE},
-    )
+        # whether the answer is JSON at all: then maas.answer is not there
+        rule = {
+            "selectors": [{"key": "usage"}],
+            "on_present": {"metadata_namespace": "maas.read", "key": "usage", "value": True},
+            "on_error": {**broken, "metadata_namespace": "maas.answer"},
+        }
+        config["response_rules"] = {"rules": [rule], "allow_content_types_regex": JSON_TYPE}
+    return extension("body", f"{_HTTP}.json_to_metadata.v3.JsonToMetadata", **config)
 
 
 def _stream() -> Config:
