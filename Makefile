@@ -59,6 +59,7 @@ bench: $(VENV)/ready ## the benchmarks, JSON out
 	$(PYTHON) -m benchmarks.converge
 	$(PYTHON) -m benchmarks.gateway
 	$(PYTHON) -m benchmarks.routes
+	$(PYTHON) -m benchmarks.affinity
 	$(PYTHON) -m benchmarks.revoke
 
 generate: $(VENV)/ready ## what is made from the models: crds/, the chart's copies, the reference
