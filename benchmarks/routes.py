@@ -39,7 +39,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     chosen = parser.parse_args()
     sizes = [tuple(map(int, size.split(":"))) for size in chosen.sizes]
+    sys.stdout, printed = sys.stderr, sys.stdout
     results = [measure(services, keys, chosen.rounds, chosen.seconds) for services, keys in sizes]
+    sys.stdout = printed
     json.dump(
         {"benchmark": "routes", "cores": os.cpu_count(), "load": os.getloadavg()[0], "results": results},
         sys.stdout,
