@@ -19,6 +19,8 @@ from maas_operator.gateway.signing import SigningKey
 
 GATHER = 0.05
 """Seconds in which further changes are waited for before they are written together."""
+KEPT_AFTER = 1.0
+"""Seconds without a change after which what Envoy was told is kept, for an agent that starts without an API server."""
 
 log = structlog.get_logger()
 
@@ -35,6 +37,7 @@ class Publisher:
         self._access_log = access_log
         self._minutes = Minutes()
         self._changed = asyncio.Event()
+        self._told = asyncio.Event()
 
     def put(self, facts: Facts) -> None:
         """These are the facts now. They are written soon."""
@@ -58,12 +61,14 @@ class Publisher:
         """Write what Envoy needs for its start. Raises OSError."""
         self._write()
         self._files.put(render_start(self._settings, str(self._files.folder), str(self._access_log)))
+        self._memory.keep(self.facts)
 
     async def run(self) -> None:
         """Write whatever changes, until cancelled. A write that fails is tried again."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._charge())
             tasks.create_task(self._publish())
+            tasks.create_task(self._remember())
 
     async def _publish(self) -> None:
         while True:
@@ -81,11 +86,24 @@ class Publisher:
     def _write(self) -> None:
         begun = time.monotonic()
         counters.show(self.facts)
-        self._memory.keep(self.facts)  # before Envoy is told
+        self._memory.forget(self.facts)
         if written := self._files.put(render_tokens(self.signing) | render(self.facts)):
             log.info("Envoy's files written", files=written, seconds=round(time.monotonic() - begun, 3))
         counters.PUBLISH_SECONDS.observe(time.monotonic() - begun)
         counters.PUBLISHED_AT.set_to_current_time()
+        self._told.set()
+
+    async def _remember(self) -> None:
+        while True:
+            await self._told.wait()
+            while self._told.is_set():
+                self._told.clear()
+                await asyncio.sleep(KEPT_AFTER)
+            try:
+                self._memory.keep(self.facts)
+            except OSError as error:
+                log.warning("what is known cannot be kept: tried again", error=str(error))
+                self._told.set()
 
     async def _charge(self) -> None:
         async for lines in follow(self._access_log):

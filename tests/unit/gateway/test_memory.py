@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from structlog.testing import capture_logs
 
-from maas_operator.gateway import memory
+from maas_operator.gateway import memory, publishing
 from maas_operator.gateway.envoy.names import KEYS
 from maas_operator.gateway.facts import Facts, Key, Limits, Service
 from maas_operator.gateway.memory import FILE, FOLDER, Memory, lasting
@@ -73,7 +73,7 @@ def test_where_nothing_was_kept_nothing_is_recalled(tmp_path: Path) -> None:
     assert not logs
 
 
-def test_m22_a_deletion_is_kept_before_envoy_is_told(tmp_path: Path) -> None:
+def test_m22_what_was_kept_is_forgotten_before_envoy_is_told_of_a_deletion(tmp_path: Path) -> None:
     """An agent killed between the two must not bring the key back."""
     publisher = Publisher(GatewaySettings(), tmp_path, tmp_path / "access.log")
     publisher.put(SOME)
@@ -82,7 +82,30 @@ def test_m22_a_deletion_is_kept_before_envoy_is_told(tmp_path: Path) -> None:
     publisher.put(replace(SOME, keys=()))
     with pytest.raises(OSError, match=KEYS):
         publisher.begin()
-    assert Memory(tmp_path).recall() == replace(SOME, keys=())
+    assert Memory(tmp_path).recall() is None
+
+
+async def test_what_envoy_was_told_is_kept_a_moment_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "KEPT_AFTER", 0.01)
+    publisher = Publisher(GatewaySettings(), tmp_path, tmp_path / "access.log")
+    publisher.put(SOME)
+    publisher.begin()
+    assert Memory(tmp_path).recall() == SOME
+    publisher.put(replace(SOME, keys=()))
+    running = asyncio.create_task(publisher.run())
+    async with asyncio.timeout(10):
+        while True:
+            if Memory(tmp_path).recall() == replace(SOME, keys=()):
+                break
+            await asyncio.sleep(0.01)
+    running.cancel()
+
+
+def test_whose_tokens_a_minute_are_used_up_changes_nothing_that_is_kept(tmp_path: Path) -> None:
+    kept = Memory(tmp_path)
+    kept.keep(SOME)
+    kept.forget(replace(SOME, over_limit=frozenset({"team-a/ci"})))
+    assert Memory(tmp_path).recall() == SOME
 
 
 async def coming(*facts: Facts, after: asyncio.Event) -> AsyncIterator[Facts]:
