@@ -14,13 +14,15 @@ export PYTHONDONTWRITEBYTECODE := 1
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-# Its name says what is in it: several checkouts share it, whichever is the newer.
+# Its name says what is in it: several checkouts share it, and one of them makes it.
 $(VENV)/ready:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; python3 is " + sys.version.split()[0])'
-	@echo "python environment: installing what requirements-dev.txt pins (usually under a minute)" >&2
-	@rm -rf $(VENV) && mkdir -p $(CACHE) && python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
-	@touch $@
+	@mkdir -p $(CACHE) && exec 9> $(CACHE)/venv.lock && flock 9 && if [ ! -e $@ ]; then \
+		echo "python environment: installing what requirements-dev.txt pins (usually under a minute)" >&2 && \
+		rm -rf $(VENV) && python3 -m venv $(VENV) && \
+		$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt && \
+		touch $@; \
+	fi
 
 demo: $(VENV)/ready ## a real Kubernetes here, the operator on it, and a model that answers
 	@$(PYTHON) -m tests.demo up
