@@ -61,13 +61,15 @@ def test_a_row_of_a_service(cluster: Cluster, service: str) -> None:
         "phase": "Running",
         "model": {"name": "deepseek-r1", "version": "8k"},
         "instances": {"desired": 2, "ready": 2, "summary": "2/2"},
+        "autoStop": {"countedSeconds": 0, "stopsAt": "2027-01-31T12:00:00Z"},
     }
     cluster.kubectl(
         "patch", "msvc", service, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
     )
     header, row = (line.split() for line in cluster.kubectl("get", "msvc").splitlines())
-    assert header == ["NAME", "MODEL", "VERSION", "POOL", "FLAVOR", "READY", "QPS", "PHASE", "AGE"]
-    assert row[:-1] == ["assistant", "deepseek-r1", "8k", "ascend-a", "910b-x2", "2/2", "50", "Running"]
+    assert header == ["NAME", "MODEL", "VERSION", "POOL", "FLAVOR", "READY", "QPS", "PHASE", "STOPS", "AGE"]
+    shown = ["assistant", "deepseek-r1", "8k", "ascend-a", "910b-x2", "2/2", "50", "Running", "2027-01-31T12:00:00Z"]
+    assert row[:-1] == shown
 
 
 def test_m14_a_service_is_scaled_by_kubectl(cluster: Cluster, service: str) -> None:

@@ -40,6 +40,7 @@ EXAMPLE = {
         "sharing": {"accounts": ["team-b"]},
         "balancing": "LeastRequest",
         "state": "Running",
+        "autoStop": {"after": "4h"},
         "engine": {
             "args": ["--enable-prefix-caching"],
             "env": [{"name": "VLLM_LOGGING_LEVEL", "value": "DEBUG"}],
@@ -92,6 +93,25 @@ RULES = (
     ),
     *choice("spec.balancing", "LeastRequest", "PrefixAffinity"),
     *of("M13", choice("spec.state", "Running", "Stopped")),
+    *of(
+        "M10",
+        required("spec.autoStop.after"),
+        text(
+            "spec.autoStop.after",
+            2,
+            18,
+            fill=lambda size: "99999h99999m99999s".rjust(size, "9"),
+            shortest="1h",
+            accepted=("1h", "2h", "4h", "6h", "90m", "1h30m", "1h30m15s"),
+            refused=("45", "1d", "1h 30m", "-1h", "1m1h"),
+        ),
+        cel(
+            "spec.autoStop.after",
+            "autoStop.after must be one minute or more",
+            good=("1m", "60s", "0h1m"),
+            bad=("59s", "0h0m"),
+        ),
+    ),
     *items("spec.engine.args", 0, 64, "--flag-{}".format),
     *text("spec.engine.args[]", 1, 1024),
     *cel(
