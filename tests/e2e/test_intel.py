@@ -229,6 +229,7 @@ def test_i3_what_is_generated_is_metered_under_the_clients_key(cluster: Cluster,
     client = Client(clients[0].address, f"{TEAM}/metered", secret)
     wait_until(client.given, 30, "the client to be known")
     application = client.signed_in()
+    wait_until(lambda: application.call("GET", "/v1/maas/models")[0] == http.client.OK, 30, "the token to count")
     plain = {"model": "teller", "prompt": "Once upon a time", "max_tokens": 1}
     prompt = application.call("POST", "/v1/completions", plain)[1]["usage"]["prompt_tokens"]
     made = sum(len(generate(application, max_new_tokens=number)) for number in (3, 30))

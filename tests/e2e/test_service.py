@@ -47,7 +47,7 @@ def test_m7_m12_a_service_applied_with_kubectl_answers(cluster: Cluster, account
 
 def test_kubectl_get_shows_the_columns_of_the_design(account: Account) -> None:
     head, line = account.kubectl("get", "msvc", "assistant").splitlines()
-    assert head.split() == ["NAME", "MODEL", "VERSION", "POOL", "FLAVOR", "READY", "QPS", "PHASE", "AGE"]
+    assert head.split() == ["NAME", "MODEL", "VERSION", "POOL", "FLAVOR", "READY", "QPS", "PHASE", "STOPS", "AGE"]
     assert line.split()[:8] == ["assistant", "tiny", "v1", "local", "cpu", "1/1", "5", "Running"]
 
 

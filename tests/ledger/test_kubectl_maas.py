@@ -174,7 +174,7 @@ def test_m22_a_key_is_deleted_after_a_typed_delete(maas: Maas, no_keys: None) ->
 
 def test_m1_another_accounts_keys_are_out_of_reach(maas: Maas) -> None:
     refused = maas("key", "list", "-n", "team-b")
-    assert "cannot list the keys of account team-b: apikeys.maas-operator.io is forbidden" in refused.err
+    assert "cannot list the apikeys of account team-b: apikeys.maas-operator.io is forbidden" in refused.err
     assert "ask the platform's team for the right to it" in refused.err
 
 
