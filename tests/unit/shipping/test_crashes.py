@@ -1,6 +1,7 @@
 """Whatever crashes at whatever byte, the ledger's sum is the log's sum: a simulation of all that may happen."""
 
 import asyncio
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -48,6 +49,7 @@ class Crashes(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
+        self.starts = itertools.count()
         self.envoy_starts()
         self.shipper_starts()
 
@@ -56,7 +58,7 @@ class Crashes(RuleBasedStateMachine):
         """Also after a kill; it goes on where the file ends. What was under way counts as it was written last."""
         progress = self.current.with_name(PROGRESS)
         if progress.exists():
-            progress.rename(progress.with_name(f"{DEAD}.{self.number:06}-{len(list(self.current.parent.iterdir()))}"))
+            progress.rename(progress.with_name(f"{DEAD}.{next(self.starts):06}"))
         progress.mkdir()
         self.expected += sum(self.under_way.values())
         self.under_way = {}
