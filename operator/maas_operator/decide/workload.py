@@ -60,8 +60,8 @@ def template_inputs(service: Manifest, plan: Plan) -> str:
 
 def _started(service: Manifest) -> dict[str, str]:
     """The user's request to start afresh, as the pods carry it."""
-    annotations = service["metadata"].get("annotations", {})
-    return {name: annotations[name] for name in (names.ANNOTATION_START,) if name in annotations}
+    request = service["metadata"].get("annotations", {}).get(names.ANNOTATION_START)
+    return {} if request is None else {names.ANNOTATION_START: request}
 
 
 def render(service: Manifest, plan: Plan, settings: Settings) -> Rendered:

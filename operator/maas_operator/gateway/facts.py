@@ -117,3 +117,8 @@ class Facts:
     for when that does not answer."""
     unreadable: tuple[str, ...] = ()
     """What is wrong with objects that are not as the CRDs say, and are left out."""
+
+    @property
+    def next_expiry(self) -> datetime | None:
+        """When the next of the keys expires."""
+        return min((key.expires for key in self.keys if key.expires), default=None)

@@ -98,11 +98,6 @@ def _readable(manifests: Iterable[Manifest], read: Callable[[Manifest], T]) -> t
     return tuple(made), tuple(unreadable)
 
 
-def next_expiry(keys: Iterable[Manifest], now: datetime) -> datetime | None:
-    """When the next key expires."""
-    return min((end for key in keys if (end := _known_end(key)) and end > now), default=None)
-
-
 def _service(
     manifest: Manifest, endpoints: Mapping[tuple[str, str], tuple[Address, ...]], frozen: Mapping[str, frozenset[str]]
 ) -> Service:
@@ -202,14 +197,6 @@ def _end(key: Manifest) -> datetime | None:
     if end.tzinfo is None:
         raise ValueError(f"expiresAt: {text} lacks its time zone")
     return end
-
-
-def _known_end(key: Manifest) -> datetime | None:
-    """Without those that cannot be read: the API server takes more for a time than is one."""
-    try:
-        return _end(key)
-    except ValueError:
-        return None
 
 
 def _frozen(namespace: Manifest) -> frozenset[str]:

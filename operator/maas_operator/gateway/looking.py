@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE
 from maas_operator.gateway.facts import Facts
-from maas_operator.gateway.gather import Read, gather, next_expiry
+from maas_operator.gateway.gather import Read, gather
 from maas_operator.gateway.seeing import NAMESPACE, SLICE, Changes, Seen
 
 GATHER = 0.05
@@ -28,7 +28,7 @@ async def look(
         changes.changed.clear()
         now = datetime.now(UTC)
         keys = seen.of(API_KEY.kind)
-        yield gather(
+        facts = gather(
             seen.of(MODEL_SERVICE.kind),
             keys,
             seen.of(SLICE),
@@ -39,10 +39,16 @@ async def look(
             used=used(),
             read=read,
         )
+        yield facts
         read.keep(keys)
-        expiry = next_expiry(keys, now)
-        await _changed(changes, min(LONGEST, (expiry - now).total_seconds()) if expiry else LONGEST)
+        await _changed(changes, until_next(facts, now))
         await asyncio.sleep(GATHER)
+
+
+def until_next(facts: Facts, now: datetime) -> float:
+    """Seconds for which the same keys count, as far as is known."""
+    expiry = facts.next_expiry
+    return min(LONGEST, (expiry - now).total_seconds()) if expiry else LONGEST
 
 
 async def _changed(changes: Changes, seconds: float) -> None:

@@ -13,14 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from maas_operator.gateway.facts import Facts
 from maas_operator.gateway.files import Files
+from maas_operator.gateway.looking import until_next
 
 FOLDER = "known"
 """In Envoy's folder, whose own files Envoy looks at whenever one of them changes."""
 FILE = "facts"
 PATIENCE = 3.0
 """Seconds that the API server has to say how the cluster is, before an agent goes by what was last known."""
-LONGEST = 3600.0
-"""Seconds after which it is looked anyway whether a key has expired: the wall clock may have been set."""
 _FACTS = TypeAdapter(Facts)
 _SHAPE = hashlib.sha256(json.dumps(_FACTS.json_schema(), sort_keys=True).encode()).hexdigest().encode()
 
@@ -86,8 +85,7 @@ async def lasting(
                 log.warning("the API server does not answer: going by what was last known", keys=len(keys))
             remembered = replace(remembered, keys=keys)
             yield remembered
-            ends = [key.expires for key in keys if key.expires]
-            patience = min(LONGEST, (min(ends) - moment).total_seconds()) if ends else LONGEST
+            patience = until_next(remembered, moment)
         yield await coming
     finally:
         coming.cancel()

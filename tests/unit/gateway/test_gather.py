@@ -6,7 +6,7 @@ from typing import Any
 from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
 from maas_operator.api.names import ANNOTATION_FROZEN
 from maas_operator.gateway.facts import Reach
-from maas_operator.gateway.gather import Read, gather, next_expiry
+from maas_operator.gateway.gather import Read, gather
 from maas_operator.gateway.seeing import Seen
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ def test_m22_a_key_whose_end_cannot_be_read_is_left_out_and_stops_no_other() -> 
     facts = gather((), keys, (), (), NOW)
     assert [(key.name, key.expires) for key in facts.keys] == [("good", datetime(2026, 7, 1, tzinfo=UTC))]
     assert "leap" in facts.unreadable[0]
-    assert next_expiry(keys, NOW) == datetime(2026, 7, 1, tzinfo=UTC)
+    assert facts.next_expiry == datetime(2026, 7, 1, tzinfo=UTC)
 
 
 def test_m22_a_key_that_the_operator_makes_counts_once_its_digest_is_in_the_status() -> None:
