@@ -13,6 +13,7 @@ from maas_operator.act.http import Http
 from maas_operator.api.decision import Event
 from maas_operator.api.names import FIELD_MANAGER
 from maas_operator.api.seen import Manifest
+from maas_operator.api.times import written
 
 REMEMBERED = 4096
 """Events that are known to have been told."""
@@ -58,7 +59,7 @@ class Events:
 
     def _manifest(self, name: str, subject: Manifest, event: Event) -> Manifest:
         metadata = subject["metadata"]
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = written(datetime.now(UTC))
         reference = {"apiVersion": subject["apiVersion"], "kind": subject["kind"], "name": metadata["name"]}
         reference |= {key: metadata[key] for key in ("namespace", "uid") if key in metadata}
         return {

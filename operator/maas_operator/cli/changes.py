@@ -8,8 +8,8 @@ from maas_operator.api.actions import Action, fitting, refusal
 from maas_operator.api.conditions import ConditionType, Phase
 from maas_operator.api.modelservice import State
 from maas_operator.api.names import ANNOTATION_START
+from maas_operator.api.times import written
 from maas_operator.cli.errors import CliError
-from maas_operator.cli.moments import written
 from maas_operator.cli.tables import shown
 
 Manifest = dict[str, Any]

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from maas_operator.api.apikey import ApiKeySpec, KeyKind, KeyLimits
 from maas_operator.api.names import API_VERSION
+from maas_operator.api.times import written
 from maas_operator.cli.errors import CliError
-from maas_operator.cli.moments import after, written
+from maas_operator.cli.moments import after
 from maas_operator.keymaking import digest_of
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")

@@ -22,11 +22,6 @@ def after(text: str, now: datetime, option: str) -> datetime:
     return now + span if span is not None else _moment(text, option)
 
 
-def written(moment: datetime) -> str:
-    """RFC 3339, in UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _span(text: str) -> timedelta | None:
     found = _SPAN.match(text)
     return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None

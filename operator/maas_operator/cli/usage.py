@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
+from maas_operator.api.times import written
 from maas_operator.api.usage import GROUPINGS, UsageLine
 from maas_operator.cli import moments, tables
 from maas_operator.cli.cluster import Cluster
@@ -67,8 +68,8 @@ def question(
         "account": account,
         "key": key,
         "service": service,
-        "from": moments.written(moments.before(since, now, "--since")),
-        "to": moments.written(moments.before(until, now, "--until")) if until else None,
+        "from": written(moments.before(since, now, "--since")),
+        "to": written(moments.before(until, now, "--until")) if until else None,
         "by": ",".join(dict.fromkeys(groups)),
     }
     return {name: value for name, value in query.items() if value is not None}

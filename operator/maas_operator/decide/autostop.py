@@ -13,7 +13,7 @@ from maas_operator.api.fields import digest
 from maas_operator.api.modelservice import State
 from maas_operator.api.names import ANNOTATION_START
 from maas_operator.api.seen import Manifest
-from maas_operator.decide.conditions import moment
+from maas_operator.api.times import written
 
 CHECKPOINT = 600.0
 """Seconds after which what has counted is written down."""
@@ -53,7 +53,7 @@ def auto_stop(service: Manifest, answering: bool, now: datetime) -> AutoStop:
     if since is not None:
         counted += min(max((now - since).total_seconds(), 0.0), LONGEST_GAP)
     if counted >= limit:
-        said = {"countedSeconds": int(counted), "stoppedAt": moment(now), "startRequest": request}
+        said = {"countedSeconds": int(counted), "stoppedAt": written(now), "startRequest": request}
         return AutoStop(said, stopped=True)
     if not answering or asked_to_stop:
         return AutoStop({"countedSeconds": int(counted)}, stopped=False)
@@ -67,7 +67,7 @@ def _counting(earlier: Manifest, counted: float, limit: float, now: datetime) ->
     since, shown = _time(earlier.get("since")), _time(earlier.get("stopsAt"))
     fresh = since is not None and since <= now and counted - earlier.get("countedSeconds", 0) < CHECKPOINT
     kept = fresh and shown is not None and abs((shown - ends).total_seconds()) <= 1
-    status = earlier if kept else {"countedSeconds": int(counted), "since": moment(now), "stopsAt": moment(ends)}
+    status = earlier if kept else {"countedSeconds": int(counted), "since": written(now), "stopsAt": written(ends)}
     warn_at = min(WARNED_BEFORE, limit / 10)
     warning = None
     if left <= warn_at:

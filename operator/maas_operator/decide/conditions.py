@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from maas_operator.api import times
 from maas_operator.api.conditions import ConditionType, Reason
 from maas_operator.api.seen import Manifest, WriteFailure
 
@@ -26,11 +27,6 @@ ONLY_WHEN_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 """Conditions that are left out while they are not True (kstatus calls them abnormal-true)."""
 
 
-def moment(time: datetime) -> str:
-    """A time as Kubernetes writes it: RFC 3339, whole seconds, UTC."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def written(verdicts: Verdicts, before: Iterable[Manifest], generation: int, now: datetime) -> list[Manifest]:
     """The verdicts as conditions, in the order of ConditionType."""
     earlier = {condition.get("type"): condition for condition in before}
@@ -46,7 +42,7 @@ def written(verdicts: Verdicts, before: Iterable[Manifest], generation: int, now
                 "type": str(kind),
                 "status": status,
                 "observedGeneration": generation,
-                "lastTransitionTime": _since(last, status) or moment(now),
+                "lastTransitionTime": _since(last, status) or times.written(now),
                 "reason": str(verdict.reason),
                 "message": verdict.message[:MESSAGE_LENGTH],
             }

@@ -15,7 +15,8 @@ from maas_operator.api.fields import digest
 from maas_operator.api.kinds import API_KEY
 from maas_operator.api.seen import Manifest
 from maas_operator.api.settings import Settings
-from maas_operator.decide.conditions import Verdict, moment
+from maas_operator.api.times import written
+from maas_operator.decide.conditions import Verdict
 from maas_operator.decide.identity import label_value, owner
 
 FURTHER_ATTEMPT_SECONDS = 1.0
@@ -50,7 +51,7 @@ def course(key: Manifest, settings: Settings, now: datetime) -> Course:
 
 def _to_be_delivered(key: Manifest, attempt: int, settings: Settings, now: datetime) -> Course:
     metadata = key["metadata"]
-    remove_at = moment(now + timedelta(seconds=settings.key_delivery_seconds))
+    remove_at = written(now + timedelta(seconds=settings.key_delivery_seconds))
     secret = _secret(metadata, attempt, remove_at)
     name = secret["metadata"]["name"]
     before = _secret_name(metadata, attempt - 1)
@@ -77,7 +78,7 @@ def _standing(key: Manifest, delivery: Manifest, now: datetime) -> Course:
     kept = {field: delivery[field] for field in ("attempt",) if field in delivery}
     withdraw = Withdraw(
         secret=Remove("Secret", namespace, name, delivery["secretUID"]),
-        withdrawn={"delivery": kept | {"removedAt": moment(now)}},
+        withdrawn={"delivery": kept | {"removedAt": written(now)}},
     )
     return Course(verdict, withdraw)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from maas_operator.api.times import written
 from maas_operator.api.usage import UsageLine
 from maas_operator.cli import moments, tables, usage
 from maas_operator.cli.cluster import explanation
@@ -85,9 +86,9 @@ def test_what_cannot_be_asked_is_told(account: str, service: str, since: str, by
 
 
 def test_durations_and_times() -> None:
-    assert moments.written(moments.after("90m", NOW, "--x")) == "2026-01-31T13:30:00Z"
-    assert moments.written(moments.before("2w", NOW, "--x")) == "2026-01-17T12:00:00Z"
-    assert moments.written(moments.before("2026-01-31T12:00:00Z", NOW, "--x")) == "2026-01-31T12:00:00Z"
+    assert written(moments.after("90m", NOW, "--x")) == "2026-01-31T13:30:00Z"
+    assert written(moments.before("2w", NOW, "--x")) == "2026-01-17T12:00:00Z"
+    assert written(moments.before("2026-01-31T12:00:00Z", NOW, "--x")) == "2026-01-31T12:00:00Z"
 
 
 def test_a_refusal_says_what_to_do() -> None:
