@@ -19,7 +19,7 @@ from maas_operator.gateway.signing import SigningKey
 
 GATHER = 0.05
 """Seconds in which further changes are waited for before they are written together."""
-KEPT_AFTER = 1.0
+KEPT_AFTER = 0.1
 """Seconds without a change after which what Envoy was told is kept, for an agent that starts without an API server."""
 
 log = structlog.get_logger()
