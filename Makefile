@@ -6,7 +6,8 @@ VENV := $(CACHE)/venv-$(LOCK)
 PYTHON := $(VENV)/bin/python
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := operator
-export PYTHONDONTWRITEBYTECODE := 1
+# Tests that start nothing run side by side; a few processes do, since each has to import everything first.
+UNIT := $(PYTHON) -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=worksteal tests/unit
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down check test test-unit test-api test-gateway test-chart test-e2e bench generate lock
@@ -38,18 +39,18 @@ check: $(VENV)/ready ## lint, types, rooms, pure tests: under a minute
 	ruff format --check .
 	mypy
 	lint-imports
-	$(PYTHON) -m pytest -q tests/unit
+	$(UNIT)
 
 test: check test-api test-gateway test-chart test-e2e ## everything, on real clusters
 
 test-unit: $(VENV)/ready ## the pure tests
-	$(PYTHON) -m pytest -q tests/unit
+	$(UNIT)
 
 test-api: $(VENV)/ready ## the rules and the operator on a real kube-apiserver
 	$(PYTHON) -m pytest -q tests/api tests/pools
 
-test-gateway: $(VENV)/ready ## the gateway on a real Envoy, the ledger on real databases, both beside a real kube-apiserver
-	$(PYTHON) -m pytest -q tests/gateway tests/ledger
+test-gateway: $(VENV)/ready ## the gateway on a real Envoy, the ledger on real databases, fetching from real servers
+	$(PYTHON) -m pytest -q tests/gateway tests/ledger tests/fetch
 
 test-chart: $(VENV)/ready ## the chart with real helm
 	$(PYTHON) -m pytest -q tests/chart
@@ -59,10 +60,16 @@ test-e2e: $(VENV)/ready ## real pods, real vLLM
 
 bench: $(VENV)/ready ## the benchmarks, JSON out
 	$(PYTHON) -m benchmarks.converge
+	$(PYTHON) -m benchmarks.capacity
 	$(PYTHON) -m benchmarks.gateway
 	$(PYTHON) -m benchmarks.routes
 	$(PYTHON) -m benchmarks.affinity
 	$(PYTHON) -m benchmarks.revoke
+	$(PYTHON) -m benchmarks.rollout
+	$(PYTHON) -m benchmarks.wake
+	$(PYTHON) -m benchmarks.asleep
+	$(PYTHON) -m benchmarks.autoscale
+	$(PYTHON) -m benchmarks.fit
 
 generate: $(VENV)/ready ## what is made from the models: crds/, the chart's copies, the reference
 	$(PYTHON) -m maas_operator.api.crd crds
@@ -70,6 +77,6 @@ generate: $(VENV)/ready ## what is made from the models: crds/, the chart's copi
 	$(PYTHON) -m maas_operator.api.reference > docs/reference.md
 
 lock: ## resolve the pins anew (needs uv)
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra gateway --extra postgresql pyproject.toml -o requirements.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra fetch --extra gateway --extra postgresql pyproject.toml -o requirements.txt
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements-dev.txt
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header benchmarks/requirements-peers.in -o benchmarks/requirements-peers.txt

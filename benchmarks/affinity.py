@@ -18,24 +18,20 @@ import statistics
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.platform import ACCOUNT, READY_SECONDS, Platform, platform
 from maas_operator.api.names import PORT
-from tests.cluster import Cluster
 from tests.cluster.progress import say
 from tests.cluster.waiting import wait_until
-from tests.installation import install, load_images
 from tests.keys import gateway_address, new_key
 
-NUMBER = int(os.environ.get("MAAS_BENCH_CLUSTER", "38"))
 EXAMPLES = Path(__file__).parent.parent / "examples" / "demo"
-ACCOUNT, SERVICE = "team-a", "assistant"
+SERVICE = "assistant"
 INSTANCES = 3
-READY_SECONDS = 900
 KNOWN_SECONDS = 120
 SETTLE_SECONDS = 5
 """For the gateway to hear of another balancing."""
@@ -54,50 +50,31 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=24)
     count = parser.parse_args().conversations
     sys.stdout, printed = sys.stderr, sys.stdout
-    with installed() as cluster:
-        results = measure(cluster, count)
+    with platform("model-smollm2-135m-instruct", EXAMPLES) as there:
+        prepare(there)
+        results = measure(there, count)
     sys.stdout = printed
     about = {"instances": INSTANCES, "conversations": count, "turns": TURNS, "shared_by": SHARED_BY}
     json.dump({"benchmark": "affinity", "cores": os.cpu_count(), **about, "results": results}, sys.stdout, indent=2)
     print()
 
 
-@contextmanager
-def installed() -> Iterator[Cluster]:
-    """The demo's account and model, in three instances."""
-    cluster = Cluster(NUMBER)
-    try:
-        cluster.up("node")
-        load_images(cluster, ["operator", "engine-cpu", "model-smollm2-135m-instruct"])
-        install(cluster)
-        cluster.kubectl("apply", "-f", str(EXAMPLES))
-        patch(cluster, instances=INSTANCES, qps=None)
-        limit = f"--timeout={READY_SECONDS}s"
-        cluster.kubectl("wait", "-n", ACCOUNT, f"msvc/{SERVICE}", "--for=condition=Ready", limit)
-        wait_until(lambda: len(pods(cluster)) == INSTANCES, READY_SECONDS, "all instances to be ready")
-        yield cluster
-    finally:
-        cluster.down()
+def prepare(there: Platform) -> None:
+    """The demo's service, in more instances."""
+    there.patch(SERVICE, instances=INSTANCES, qps=None)
+    there.wait_ready(SERVICE)
+    wait_until(lambda: len(pods(there)) == INSTANCES, READY_SECONDS, "all instances to be ready")
 
 
-def patch(cluster: Cluster, **spec: Any) -> None:
-    cluster.kubectl("patch", "msvc", SERVICE, "-n", ACCOUNT, "--type=merge", "-p", json.dumps({"spec": spec}))
-
-
-def pods(cluster: Cluster) -> list[str]:
+def pods(there: Platform) -> list[str]:
     """Addresses of the instances that are ready."""
-    found = cluster.kubectl("get", "pods", "-n", ACCOUNT, "-l", f"maas-operator.io/service={SERVICE}", "-o", "json")
-    return sorted(
-        each["status"]["podIP"]
-        for each in json.loads(found)["items"]
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in each["status"].get("conditions", ()))
-    )
+    return sorted(pod["status"]["podIP"] for pod in there.ready_pods(SERVICE))
 
 
-def measure(cluster: Cluster, count: int) -> dict[str, Any]:
-    addresses = pods(cluster)
-    key = new_key(cluster, ACCOUNT, "benchmark", "of the benchmark")
-    gateway = gateway_address(cluster).removeprefix("http://")
+def measure(there: Platform, count: int) -> dict[str, Any]:
+    addresses = pods(there)
+    key = new_key(there.cluster, ACCOUNT, "benchmark", "of the benchmark")
+    gateway = gateway_address(there.cluster).removeprefix("http://")
     in_turn = itertools.cycle(addresses)
     ways: dict[str, tuple[str | None, Send]] = {
         "PrefixAffinity": ("PrefixAffinity", lambda body: first_token(gateway, body, key)),
@@ -108,7 +85,7 @@ def measure(cluster: Cluster, count: int) -> dict[str, Any]:
     results = {}
     for name, (balancing, send) in ways.items():
         if balancing:
-            patch(cluster, balancing=balancing)
+            there.patch(SERVICE, balancing=balancing)
             time.sleep(SETTLE_SECONDS)
         results[name] = run(addresses, send, count, name)
         say(f"{name}: {json.dumps(results[name])}")

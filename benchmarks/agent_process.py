@@ -18,12 +18,14 @@ from maas_operator import logs, process
 from maas_operator.api.usage import Batch, Receipt
 from maas_operator.gateway import running, settings
 from maas_operator.gateway.envoy.names import LOOPBACK
+from maas_operator.gateway.facts import Service
 from maas_operator.gateway.looking import look
 from maas_operator.gateway.seeing import Changes, Seen
 from maas_operator.gateway.shipping.sending import reopener
 from maas_operator.gateway.shipping.shipper import Settings as Shipping
 from maas_operator.gateway.shipping.shipper import Shipper
 from maas_operator.gateway.signing import SigningKey
+from maas_operator.gateway.traffic import Requests
 from maas_operator.watch.keys import Key
 
 
@@ -50,7 +52,16 @@ async def run(chosen: argparse.Namespace) -> None:
         shipper = Shipper(Shipping("the-pod", chosen.access_log), acknowledged, admin)
         tasks.create_task(shipper.run(asyncio.Event()))
         tasks.create_task(change(seen, changes))
-        tasks.create_task(running.run(chosen_settings, chosen.folder, chosen.access_log, facts, signing_keys()))
+        tasks.create_task(
+            running.run(
+                chosen_settings, chosen.folder, chosen.access_log, facts, signing_keys(), nobody_sleeps, Requests()
+            )
+        )
+
+
+async def nobody_sleeps(service: Service) -> None:
+    """Never called: no service of the scene sleeps."""
+    raise NotImplementedError(service.path)
 
 
 async def signing_keys() -> AsyncIterator[tuple[SigningKey, ...]]:

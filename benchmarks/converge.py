@@ -120,7 +120,7 @@ class Run:
                 say(f"{self.count} services, {name}: {json.dumps(found[name])}")
             found["peak_mib"] = round(operator.peak_mib(), 1)
             wait_until(lambda: running(operator) == self.count, SETTLED_SECONDS, "the changed services to be Running")
-            self.settle(operator)
+            settle(self.cluster, operator)
             operator.stop()
         with operator_process(self.cluster, self.log, NAMESPACE, kubeconfig=self.kubeconfig) as operator:
             found["restart"] = self.restart(operator)
@@ -133,7 +133,7 @@ class Run:
 
         wait_until(lambda: running(operator) == self.count, CONVERGE_SECONDS, "all services to be Running", tail)
         seconds, cpu = time.monotonic() - operator.began, operator.cpu_seconds()
-        self.settle(operator)
+        settle(self.cluster, operator)
         writes = self.audit.writes(USER)
         carried_out = [write.at for write in writes if write.resource == "deployments"]
         return {
@@ -145,18 +145,6 @@ class Run:
             "conflicts_or_refusals": sum(write.status >= 400 for write in writes),
             "peak_mib": round(operator.peak_mib(), 1),
         }
-
-    def settle(self, operator: Operator) -> None:
-        """Wait until nothing has been written, and no key has waited, for two seconds."""
-        quiet = {"since": time.monotonic()}
-        watcher = Audit(self.cluster.audit_log)
-
-        def settled() -> bool:
-            if watcher.writes(USER) or queued(operator) != 0:
-                quiet["since"] = time.monotonic()
-            return time.monotonic() - quiet["since"] > 2
-
-        wait_until(settled, SETTLED_SECONDS, "the operator to be quiet")
 
     def idle(self, operator: Operator) -> dict[str, Any]:
         self.audit.writes()
@@ -198,7 +186,7 @@ class Run:
             "the operator to be steady",
         )
         seconds, cpu = time.monotonic() - operator.began, operator.cpu_seconds()
-        self.settle(operator)
+        settle(self.cluster, operator)
         writes = self.audit.writes(USER)
         return {
             "seconds": round(seconds, 1),
@@ -231,6 +219,19 @@ class Run:
         items = client(self.cluster).request("GET", path, resourceVersion="0")["items"]
         available = sum(item.get("status", {}).get("availableReplicas", 0) >= 1 for item in items)
         return bool(available == self.count)
+
+
+def settle(cluster: Cluster, operator: Operator, limit: float = SETTLED_SECONDS) -> None:
+    """Wait until nothing has been written, and no key has waited, for two seconds."""
+    quiet = {"since": time.monotonic()}
+    watcher = Audit(cluster.audit_log)
+
+    def settled() -> bool:
+        if watcher.writes(USER) or queued(operator) != 0:
+            quiet["since"] = time.monotonic()
+        return time.monotonic() - quiet["since"] > 2
+
+    wait_until(settled, limit, "the operator to be quiet")
 
 
 def running(operator: Operator) -> int:

@@ -28,6 +28,8 @@ SMALL = (
     "ledger.persistence.enabled=false",
 )
 """Two cores, and no volumes: what was used is forgotten with the ledger's pod."""
+TELLING = ("notifications.enabled=true", "notifications.allowPrivate=true")
+"""Notifications, also to receivers on this machine."""
 
 
 def load_images(cluster: Cluster, names: Sequence[str]) -> None:
@@ -38,7 +40,9 @@ def load_images(cluster: Cluster, names: Sequence[str]) -> None:
         cluster.load_image(archive, images.reference(name))
 
 
-def install(cluster: Cluster, *values: str, namespace: str = NAMESPACE, chart: Path = CHART) -> None:
+def install(
+    cluster: Cluster, *values: str, namespace: str = NAMESPACE, chart: Path = CHART, seconds: int = INSTALL_SECONDS
+) -> None:
     """`helm upgrade --install` the chart, and wait until the operator is ready. `values` are helm's KEY=VALUE."""
     repository, _, tag = images.reference("operator").rpartition(":")
     settings = [
@@ -47,12 +51,13 @@ def install(cluster: Cluster, *values: str, namespace: str = NAMESPACE, chart: P
         f"settings.drainSeconds={DRAIN_SECONDS}",
         f"settings.loadSeconds={LOAD_SECONDS}",
         *SMALL,
+        *TELLING,
         *values,
     ]
     say("installing the operator's chart")
     arguments = ["--set-string", f"image.tag={tag}"]  # a tag of digits alone is no number
     arguments += [part for value in settings for part in ("--set", value)]
-    wait = ["--wait", f"--timeout={INSTALL_SECONDS}s"]
+    wait = ["--wait", f"--timeout={seconds}s"]
     helm(cluster, "upgrade", "--install", RELEASE, str(chart), "-n", namespace, "--create-namespace", *arguments, *wait)
 
 

@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 import aiohttp
 
 MOST_SECONDS = 60
+REFUSED_SECONDS = 0.1
+"""Until a client that was refused tries again."""
 
 
 @dataclass
 class Stream:
-    """One stream, as its client saw it. `end` is whole, hung up, or what was wrong."""
+    """One stream, as its client saw it. `end` is whole (with a finish reason), hung up, or what was wrong."""
 
     end: str = "under way"
     tokens: list[tuple[float, int]] = field(default_factory=list)
     """When a chunk came, and the prompt and completion tokens that it told of."""
+    began_at: float = field(default_factory=time.monotonic)
     ended_at: float = 0.0
 
     def told(self, until: float = float("inf")) -> int:
@@ -27,10 +30,18 @@ class Stream:
 
 
 class Clients:
-    """Clients of one model at one address, with one key. hang_up_after: chunks; None: they read to the end."""
+    """Clients of one model at one address, with one key. hang_up_after: chunks; None: they read to the end. pause:
+    seconds between a client's streams, which leave the machine to others."""
 
     def __init__(
-        self, url: str, key: str, model: str = "assistant", *, hang_up_after: int | None = None, max_tokens: int = 40
+        self,
+        url: str,
+        key: str,
+        model: str = "assistant",
+        *,
+        hang_up_after: int | None = None,
+        max_tokens: int = 40,
+        pause: float = 0.0,
     ) -> None:
         self.key = key
         self.streams: list[Stream] = []
@@ -39,6 +50,7 @@ class Clients:
         self._url = f"{url}/v1/chat/completions"
         self._headers = {"Authorization": f"Bearer {key}"}
         self._hang_up_after = hang_up_after
+        self._pause = pause
         self._body = {
             "model": model,
             "messages": [{"role": "user", "content": "hi"}],
@@ -87,11 +99,12 @@ class Clients:
                 stream.end = await self._one(stream)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 stream.end = type(error).__name__
-                await asyncio.sleep(0.1)  # as a client would that is refused
             stream.ended_at = time.monotonic()
+            well = stream.end in {"whole", "hung up"}
             async with self._ended:
-                self._ends += stream.end in {"whole", "hung up"}
+                self._ends += well
                 self._ended.notify_all()
+            await asyncio.sleep(self._pause if well else REFUSED_SECONDS)
 
     async def _one(self, stream: Stream) -> str:
         async with (
@@ -99,14 +112,18 @@ class Clients:
             session.post(self._url, json=self._body, headers=self._headers) as answer,
         ):
             if answer.status != 200:
-                return f"{answer.status} {(await answer.text())[:80]}"
+                again = answer.headers.get("retry-after", "nothing")
+                return f"{answer.status} {(await answer.text())[:80]}, Retry-After {again}"
+            finished = False
             async for line in answer.content:
                 text = line.strip().removeprefix(b"data: ")
                 if text == b"[DONE]":
-                    return "whole"
+                    return "whole" if finished and stream.tokens else "empty"
                 if not text:
                     continue
-                usage = json.loads(text).get("usage")
+                chunk = json.loads(text)
+                finished = finished or any(choice.get("finish_reason") for choice in chunk.get("choices", ()))
+                usage = chunk.get("usage")
                 if not usage:
                     return f"without usage: {text.decode()[:80]}"
                 stream.tokens.append((time.monotonic(), usage["total_tokens"]))

@@ -2,8 +2,10 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,19 +17,33 @@ from pydantic import ValidationError
 
 from maas_operator import logs, process, serve
 from maas_operator.act.connection import connect
-from maas_operator.act.http import Http
-from maas_operator.api.kinds import API_KEY
-from maas_operator.gateway import envoy_stats, running, settings, sharing, signing
+from maas_operator.act.http import MERGE_PATCH, Http
+from maas_operator.act.paths import path_of
+from maas_operator.act.permissions import Permissions
+from maas_operator.api import traffic as told
+from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
+from maas_operator.api.names import ANNOTATION_WAKE
+from maas_operator.api.permissions import GATEWAY_PERMISSIONS
+from maas_operator.api.times import written
+from maas_operator.gateway import envoy_stats, running, settings, sharing, signing, traffic
 from maas_operator.gateway.envoy.names import BOOTSTRAP, LOOPBACK
+from maas_operator.gateway.facts import Service
+from maas_operator.gateway.gather import counts_tokens
 from maas_operator.gateway.looking import look
 from maas_operator.gateway.quotas import Quotas
-from maas_operator.gateway.seeing import GATEWAYS, Changes, Seen
+from maas_operator.gateway.seeing import GATEWAYS, NAMESPACE, Changes, Seen
 from maas_operator.gateway.settings import GatewaySettings
 from maas_operator.gateway.shipping.sending import reopener, sender
 from maas_operator.gateway.shipping.shipper import Settings as Shipping
 from maas_operator.gateway.shipping.shipper import Shipper
+from maas_operator.gateway.traffic import Requests
+from maas_operator.gateway.waking import Wake, WakeError
+from maas_operator.guard import kept_going
 from maas_operator.options import kubeconfig_option, log_options, namespace_option
 from maas_operator.watch.watch import Watch
+
+FIELD_MANAGER = "maas-operator-gateway"
+"""Under which name its one annotation is written."""
 
 log = structlog.get_logger()
 
@@ -62,14 +78,17 @@ class Agent:
         self._options = options
         self._stopping = asyncio.Event()
         self._waiting_for: Mapping[str, str] = {"API server": "not reached yet"}
+        self._requests = Requests()
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, and ship then what is left. Raises what ends it otherwise."""
         process.collect_seldom()
+        process.open_as_many_files_as_allowed()  # a connection for each request that is held
         process.stop_on_signals(self._stopping)
         async with aiohttp.ClientSession() as session:
             metrics = serve.metrics()
             metrics.router.add_get(envoy_stats.PATH, envoy_stats.shown(session, self._options.admin))
+            metrics.router.add_get(told.PATH, traffic.shown(self._requests, time.monotonic))
             health = serve.health(self.waiting_for)
             async with serve.served((health, self._options.health_port), (metrics, self._options.metrics_port)):
                 await self._until_stopped(session)
@@ -110,17 +129,37 @@ class Agent:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(watch.run())
+                permissions = Permissions(http, GATEWAY_PERMISSIONS, options.namespace, "")
+                tasks.create_task(kept_going("permissions", permissions.review_now_and_then))
                 if options.settings.rate_limit_service:
-                    tasks.create_task(sharing.watch(session, options.admin))
-                tasks.create_task(quotas.run(lambda: _with_quota(seen), changes.changed.set))
+                    tasks.create_task(kept_going("sharing", partial(sharing.watch, session, options.admin)))
+                asking = partial(quotas.run, lambda: _with_quota(seen), changes.changed.set)
+                tasks.create_task(kept_going("quotas", asking))
                 keys = signing.follow(options.signing_keys)
-                tasks.create_task(running.run(options.settings, options.folder, options.access_log, facts, keys))
+                wake, requests = _by_annotation(http), self._requests
+                tasks.create_task(
+                    running.run(options.settings, options.folder, options.access_log, facts, keys, wake, requests)
+                )
         finally:
             await http.close()
 
 
 def _with_quota(seen: Seen) -> bool:
-    return any("tokenQuota" in each["spec"].get("limits", ()) for each in seen.of(API_KEY.kind))
+    return counts_tokens(seen.of(API_KEY.kind), seen.of(NAMESPACE))
+
+
+def _by_annotation(http: Http) -> Wake:
+    """Wakes a service by an annotation, at which the operator acts."""
+
+    async def wake(service: Service) -> None:
+        path = path_of(MODEL_SERVICE.kind, service.namespace, service.name)
+        body = {"metadata": {"annotations": {ANNOTATION_WAKE: written(datetime.now(UTC))}}}
+        try:
+            await http.write("PATCH", path, body, MERGE_PATCH, {"fieldManager": FIELD_MANAGER})
+        except (aiohttp.ClientError, OSError) as error:  # ApiError and TimeoutError are OSErrors
+            raise WakeError(str(error) or type(error).__name__) from error
+
+    return wake
 
 
 def _settings(_: click.Context, __: click.Parameter, path: Path | None) -> GatewaySettings:
@@ -171,7 +210,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--pod-uid", required=True, help="The pod's uid: whose log it is.")
 @click.option("--health-port", default=8081, help="Port of /healthz and /readyz.")
-@click.option("--metrics-port", default=8082, help="Port of /metrics.")
+@click.option("--metrics-port", default=8082, help="Port of /metrics, and of what the operator asks.")
 @log_options
 def gateway(log_format: logs.Format, log_level: str, **options: Any) -> None:
     """Tell Envoy what the cluster says, and the ledger what Envoy served, until SIGTERM. Every option can be set by a

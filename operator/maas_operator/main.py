@@ -36,7 +36,12 @@ class _Commands(click.Group):
     """The operator's commands, and those of processes of their own, which are loaded only where they are run: what one
     of them needs, the others must not hold in memory."""
 
-    _MODULES: Mapping[str, str] = {"gateway": "maas_operator.agent", "ledger": "maas_operator.ledger.command"}
+    _MODULES: Mapping[str, str] = {
+        "catalogue": "maas_operator.stock",
+        "fetch": "maas_operator.fetch.command",
+        "gateway": "maas_operator.agent",
+        "ledger": "maas_operator.ledger.command",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self._MODULES})

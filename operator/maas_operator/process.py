@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 
 COLLECT_AFTER = 50_000
@@ -12,6 +13,12 @@ objects are kept."""
 def collect_seldom() -> None:
     """Look for cycles less often."""
     gc.set_threshold(COLLECT_AFTER, 50, 100)
+
+
+def open_as_many_files_as_allowed() -> None:
+    """Raise the soft limit to the hard one: container runtimes start processes with 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:

@@ -46,7 +46,8 @@ class Admission:
 
     def judge(self, kind: Kind, base: Manifest, rule: Rule) -> None:
         """Assert that the rule lets its good values through, and refuses the bad ones by naming the field."""
-        assert self.ask(kind, base) is None, "the example itself must be accepted"
+        refusal = self.ask(kind, base)
+        assert refusal is None, f"the example itself must be accepted: {refusal}"
         for value in rule.good:
             refusal = self.ask(kind, replaced(base, rule.path, value))
             assert refusal is None, f"{rule.path} = {value!r:.200} is refused: {refusal}"

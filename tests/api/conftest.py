@@ -21,11 +21,12 @@ NUMBER = int(os.environ.get("MAAS_TEST_CLUSTER", "30"))
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A running cluster of profile `api` with crds/ applied."""
+    """A running cluster of profile `api` with crds/ applied. It audits: which permissions the operator uses is read
+    there in the end (test_used_permissions.py)."""
     made = Cluster(NUMBER)
     made.down()  # what a killed run left
     try:
-        made.up("api")
+        made.up("api", audit=True)
         made.kubectl("apply", "--server-side", "-f", str(CRDS))
         made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
         yield made

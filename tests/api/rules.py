@@ -83,6 +83,24 @@ def text(
     return tuple(rules)
 
 
+def worded(path: str, says: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules of a text, and that its pattern is told in words, too."""
+    (pattern,) = (rule for rule in rules if rule.keyword == "pattern")
+    return (*rules, *cel(path, says, pattern.good, pattern.bad))
+
+
+def decimal(path: str) -> tuple[Rule, ...]:
+    """A number that is no whole one."""
+
+    def digits(size: int) -> str:
+        return "123456789.123456".ljust(size, "0") if size > 1 else "1"
+
+    says = "a number such as 12.50, in quotes: no sign, no exponent, at most 6 decimals"
+    accepted = ("0", "1", "0.6", "12.50", "999999999.999999")
+    refused = ("-1", "+1", "1e3", "1.", ".5", "01", "1,50", "0.1234567", "1234567890", "a")
+    return worded(path, says, text(path, 1, 16, fill=digits, accepted=accepted, refused=refused))
+
+
 def number(path: str, least: int, most: int) -> tuple[Rule, ...]:
     return (
         Rule(path, "minimum", (least,), (least - 1,), f"should be greater than or equal to {least}"),
@@ -127,7 +145,11 @@ def some(path: str, field: str) -> tuple[Rule, ...]:
 def moment(path: str) -> tuple[Rule, ...]:
     """A time, in RFC 3339; its longest form that is sensible is far below the bound on its length."""
     good = ("2027-01-31T00:00:00Z", "2027-01-31T00:00:00.5+02:00")
-    return (Rule(path, "format", good, ("tomorrow", "2027-01-31", "2027-01-31T00:00:00"), "must be of type date-time"),)
+    bad = ("tomorrow", "2027-01-31", "2027-01-31T00:00:00")
+    return (
+        *text(path, 0, 64, fill=lambda size: "2027-01-31T00:00:00.".ljust(size - 1, "0") + "Z"),
+        Rule(path, "format", good, bad, "must be of type date-time"),
+    )
 
 
 def cel(
@@ -149,6 +171,17 @@ def label(path: str) -> tuple[Rule, ...]:
 def name(path: str) -> tuple[Rule, ...]:
     """The name of an object."""
     return text(path, 1, 253, accepted=("a", "0", "a-1.b"), refused=NAME_REFUSED)
+
+
+def quantity(path: str, shortest: str = "1") -> tuple[Rule, ...]:
+    """An amount, as Kubernetes writes it."""
+    good, bad = ("1024Mi", "1.5Gi", "2G", "1T", "4000000k"), ("1GB", "-1Gi", "1e9", "1 Gi", ".5Gi", "Gi")
+    return text(path, 1, 32, fill=lambda size: "2Gi".rjust(size, "0"), shortest=shortest, accepted=good, refused=bad)
+
+
+def arguments(path: str) -> tuple[Rule, ...]:
+    """Arguments of a command."""
+    return (*items(path, 0, 64, "--flag-{}".format), *text(f"{path}[]", 1, 1024))
 
 
 def variable(path: str) -> tuple[Rule, ...]:

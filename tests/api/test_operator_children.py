@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from maas_operator.decide.contests import MOST_TIMES
 from tests.api.operator_process import Account, Operator, custom
 
 pytestmark = pytest.mark.api
@@ -79,6 +80,39 @@ def test_what_others_add_to_a_child_stays(operator: Operator, account: Account) 
     found = account.get("deployment")
     assert found
     assert found["metadata"]["annotations"]["team"] == "a"
+
+
+def force(account: Account, number: int) -> None:
+    """Another field manager applies the Deployment's replicas by force, as a GitOps controller may."""
+    manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "assistant"}}
+    account.cluster.kubectl(
+        "apply", "--server-side", "--force-conflicts", "--field-manager=another", f"--namespace={account.name}",
+        "-f", "-", stdin=json.dumps(manifest | {"spec": {"replicas": number}}),
+    )  # fmt: skip
+
+
+def test_a_manager_that_forces_is_told_of_and_not_fought_until_the_service_changes(
+    operator: Operator, account: Account
+) -> None:
+    account.serve()
+    account.served(operator)
+    for number in range(2, 2 + MOST_TIMES):
+        force(account, number)
+        account.eventually(lambda: replicas(account) == 1, "the number to be put right", operator, REPAIR_SECONDS)
+        account.eventually(lambda: told(account, "True"), "that to be told", operator, REPAIR_SECONDS)
+        assert "Deployment assistant by another (.spec.replicas)" in account.condition("Reconciled")["message"]
+    force(account, 9)
+    account.eventually(lambda: told(account, "False"), "the operator to leave it", operator, REPAIR_SECONDS)
+    assert "is written by another (.spec.replicas), too, over and over" in account.condition("Stalled")["message"]
+    assert quiet(operator)
+    assert replicas(account) == 9
+    account.serve(instances=2)
+    account.eventually(lambda: replicas(account) == 2, "the change to be carried out", operator, REPAIR_SECONDS)
+
+
+def told(account: Account, status: str) -> bool:
+    found = account.condition("Reconciled")
+    return (found.get("status"), found.get("reason")) == (status, "Conflict")
 
 
 @pytest.mark.parametrize("kind", ["deployment", "service", "poddisruptionbudget"])
@@ -159,14 +193,15 @@ def config_map(account: Account, service: str) -> str:
 def test_a_status_that_someone_else_wrote_is_put_right(operator: Operator, account: Account) -> None:
     account.serve()
     account.served(operator)
-    right = status(account)
+    right = without_events(account)
     account.patch("msvc", {"status": {"phase": "Running", "selector": None}}, "assistant", "--subresource=status")
-    account.eventually(lambda: status(account) == right, "the status to be put right", operator, REPAIR_SECONDS)
+    account.eventually(lambda: without_events(account) == right, "the status to be put right", operator, REPAIR_SECONDS)
 
 
-def status(account: Account) -> Any:
+def without_events(account: Account) -> Any:
+    """The status but for its events: the way back from a phase that somebody wrote is told as one more of them."""
     found = account.get("msvc")
-    return found and found["status"]
+    return found and {key: value for key, value in found["status"].items() if key != "events"}
 
 
 def test_one_bad_object_never_stops_another(operator: Operator, account: Account) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from maas_operator.act.connection import Connection, connect
-from maas_operator.act.http import JSON, NO_QUERY, Http
+from maas_operator.act.http import JSON, NO_QUERY, Body, Http
 from maas_operator.api.settings import Settings
 from maas_operator.replica import Options, Replica
 from tests.api.operator_process import Account
@@ -46,7 +46,7 @@ class MortalHttp(Http):
         self,
         method: str,
         path: str,
-        body: dict[str, Any],
+        body: Body,
         content_type: str = JSON,
         query: Mapping[str, str] = NO_QUERY,
     ) -> dict[str, Any]:
@@ -99,17 +99,25 @@ def state(account: Account) -> dict[str, Any]:
     deployment = account.get("deployment") or {}
     status = (account.get("msvc") or {}).get("status", {})
     conditions = [{**each, "lastTransitionTime": ""} for each in status.get("conditions", ())]
+    newest = [each["reason"] for each in status.get("events", ())][-1:]
+    queue = {"queue": status["queue"] | {"since": ""}} if "queue" in status else {}
     return {
         "names": {kind: sorted(names.split()) for kind, names in found.items()},
         "spec": deployment.get("spec"),
         "labels": deployment.get("metadata", {}).get("labels"),
-        "status": status | {"conditions": conditions, "serviceId": ""},
+        "status": status | {"conditions": conditions, "events": newest, "serviceId": ""} | queue,
     }
 
 
 def renamed(value: Any, name: str) -> str:
-    """Comparable between accounts: names and the digests of what has them in it apart."""
-    return re.sub("[0-9a-f]{16}", "DIGEST", repr(value).replace(name, "ACCOUNT"))
+    """Comparable between accounts and contents: names and the digests of what has them in it apart."""
+    return re.sub("[0-9a-f]{16}|(?<=assistant-)[0-9a-f]{8}", "DIGEST", repr(value).replace(name, "ACCOUNT"))
+
+
+def define(cluster: Cluster) -> None:
+    """Our kinds."""
+    cluster.kubectl("apply", "--server-side", "-f", str(Path(__file__).parents[2] / "crds"))
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 
 
 def templated(account: Account) -> None:
@@ -124,8 +132,7 @@ async def test_killed_at_any_write_it_comes_to_the_same_end(
     breakable_cluster: Cluster, new_account: Callable[[Cluster], Account], sent: bool
 ) -> None:
     cluster = breakable_cluster
-    cluster.kubectl("apply", "--server-side", "-f", str(Path(__file__).parents[2] / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    define(cluster)
     undisturbed = new_account(cluster)
     templated(undisturbed)
     writes, killed = await run_until_quiet_or_killed(cluster)
@@ -141,3 +148,58 @@ async def test_killed_at_any_write_it_comes_to_the_same_end(
         await run_until_quiet_or_killed(cluster)
         assert renamed(state(account), account.name) == expected, f"killed at write {at}"
     assert at >= 5, "a service alone has as many writes"
+
+
+async def test_killed_at_any_write_of_a_roll_out_it_comes_to_the_same_end(
+    breakable_cluster: Cluster, new_account: Callable[[Cluster], Account]
+) -> None:
+    """After the write: what stands there then is what stands there before the next. The instances are replaced by hand:
+    there is no Deployment controller here."""
+    cluster = breakable_cluster
+    define(cluster)
+    account = new_account(cluster)
+    templated(account)
+    await run_until_quiet_or_killed(cluster)
+    replace_instance(account, 0)
+    ends: list[list[str]] = []
+    for at in itertools.count(1):
+        change(account, at)
+        killed = await killed_and_started_again(cluster, at)
+        rolling = state(account)
+        assert (rolling["status"]["phase"], len(rolling["names"]["configmap"])) == ("Updating", 2)
+        replace_instance(account, at)
+        await killed_and_started_again(cluster, at)
+        rolled = state(account)
+        assert (rolled["status"]["phase"], len(rolled["names"]["configmap"])) == ("Running", 1)
+        ends.append([renamed(each, f"content {at}") for each in (rolling, rolled)])
+        if not killed:
+            break
+    assert at > 3, "the ConfigMap, the Deployment and the status are written at the least"
+    assert [killed_at + 1 for killed_at, end in enumerate(ends) if end != ends[-1]] == [], "the last was never killed"
+
+
+async def killed_and_started_again(cluster: Cluster, at: int) -> bool:
+    """Run the operator's work, and again where it was killed after the write of this number. Returns whether it was."""
+    _, killed = await run_until_quiet_or_killed(cluster, at, sent=True)
+    if killed:
+        await run_until_quiet_or_killed(cluster)
+    return killed
+
+
+def change(account: Account, number: int) -> None:
+    """Other content of the version that the service runs: another template, another ConfigMap."""
+    version = TEMPLATED | {"chatTemplate": f"{{{{ messages }}}} {number}"}
+    account.patch("maasmodel", {"spec": {"versions": [version]}}, account.name)
+
+
+def replace_instance(account: Account, number: int) -> None:
+    """An instance of the template that stands there, ready, instead of the one of before."""
+    account.cluster.kubectl("delete", "pods", "--all", f"--namespace={account.name}", "--force", "--grace-period=0")
+    template = (account.get("deployment") or {})["spec"]["template"]
+    labels = template["metadata"]["labels"] | {"pod-template-hash": f"hash-{number}"}
+    metadata = {"name": f"instance-{number}", "namespace": account.name, "labels": labels}
+    account.apply(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] | {"nodeName": "n"}}
+    )
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    account.patch("pod", {"status": status}, metadata["name"], "--subresource=status")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from maas_operator.act.connection import connect
-from maas_operator.act.http import JSON, NO_QUERY, Http
+from maas_operator.act.http import JSON, NO_QUERY, Body, Http
 from maas_operator.api.settings import Settings
 from maas_operator.keymaking import digest_of
 from maas_operator.replica import Options, Replica
@@ -165,11 +165,11 @@ class FrozenHttp(Http):
         self,
         method: str,
         path: str,
-        body: dict[str, Any],
+        body: Body,
         content_type: str = JSON,
         query: Mapping[str, str] = NO_QUERY,
     ) -> dict[str, Any]:
-        if "sha256" in body.get("status", {}) and not self.goes_on.is_set():
+        if isinstance(body, list) and "sha256" in str(body) and not self.goes_on.is_set():
             self.frozen.set()
             await self.goes_on.wait()
         return await super().write(method, path, body, content_type, query)

@@ -68,7 +68,6 @@ RULES = of(
     number("spec.limits.tokenQuota", 1, 1_000_000_000_000_000),
     items("spec.services", 0, 64, "service-{}".format, unique=True),
     label("spec.services[]"),
-    text("spec.expiresAt", 0, 64, fill=lambda size: "2027-01-31T00:00:00.".ljust(size - 1, "0") + "Z"),
     moment("spec.expiresAt"),
     *(cel(f"spec.{field}", words, (), ()) for field, (words, _) in IMMUTABLE.items()),
     cel("spec", IMMUTABLE["kind"][0], (), ()),

@@ -12,6 +12,7 @@ Manifest = dict[str, Any]
 CHART = Path(__file__).parents[2] / "charts" / "maas-operator"
 CASES = ("default", "everything-on", "minimal")
 OPERATOR, GATEWAY, LEDGER, LIMITS = "maas-operator", "maas-gateway", "maas-ledger", "maas-limits"
+CATALOGUE = "maas-catalogue"
 """The parts of a release, as the label app.kubernetes.io/name says."""
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -1,12 +1,19 @@
-"""The chart's CRDs are those of crds/, kept over an uninstallation unless the user says otherwise."""
+"""The chart's CRDs are those of crds/, and stay where a release goes or leaves them out, unless the user wants not."""
 
 from pathlib import Path
 
 import yaml
 
-from tests.chart.helm import Helm, of_kind
+from tests.chart.helm import LEDGER, Helm, of_kind, the
 
 CRDS = Path(__file__).parents[2] / "crds"
+KEPT = {
+    "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "helm.sh/resource-policy": "keep",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
+"""How Helm, Argo CD and Flux are told each that an object stays: Argo CD prunes what says Helm's word alone."""
 
 
 def test_the_chart_brings_crds_unchanged(helm: Helm) -> None:
@@ -17,9 +24,12 @@ def test_the_chart_brings_crds_unchanged(helm: Helm) -> None:
     }
 
 
-def test_crds_are_kept_by_default(helm: Helm) -> None:
-    for crd in of_kind(helm.render(), "CustomResourceDefinition"):
-        assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+def test_crds_and_the_bill_are_kept_by_default(helm: Helm) -> None:
+    rendered = helm.render()
+    crds = of_kind(rendered, "CustomResourceDefinition")
+    assert len(crds) == len(list(CRDS.iterdir()))
+    for kept in (*crds, the(rendered, "PersistentVolumeClaim", part=LEDGER)):
+        assert kept["metadata"]["annotations"] == KEPT, kept["metadata"]["name"]
 
 
 def test_crds_can_be_left_to_helm_or_to_the_administrator(helm: Helm) -> None:

@@ -28,7 +28,7 @@ def test_installs_in_a_namespace_of_any_name(releases: Releases) -> None:
     deployment = releases.get("deployment", "maas-operator-7-odd-name", "-n", "0-namespace-of-any-name-9")
     assert deployment["spec"]["replicas"] == 2
     assert "kubectl rollout status deployment/maas-operator-7-odd-name -n 0-namespace-of-any-name-9" in notes
-    assert "--clusterrole=maas-operator-7-odd-name-common-operations" in notes
+    assert "kubectl maas auth grant common-operations" in notes
 
 
 def test_what_the_notes_say_to_type_works(releases: Releases) -> None:
@@ -75,9 +75,16 @@ def test_applying_the_same_chart_twice_changes_nothing(releases: Releases) -> No
 
 def test_upgrade_with_other_values(releases: Releases) -> None:
     releases.install()
-    releases.upgrade(
-        "--set", "replicas=3,settings.drainSeconds=60,deletionProtection.enabled=false,secretsGuard.enabled=false"
+    guards = (
+        "deletionProtection",
+        "secretsGuard",
+        "podsGuard",
+        "accessRules",
+        "gateway.wakeGuard",
+        "gateway.portsGuard",
     )
+    without_guards = ",".join(f"{guard}.enabled=false" for guard in guards)
+    releases.upgrade("--set", f"replicas=3,settings.drainSeconds=60,{without_guards}")
     assert releases.get("deployment", "maas-maas-operator", "-n", "maas-system")["spec"]["replicas"] == 3
     assert "drainSeconds: 60" in str(
         releases.get("configmap", "maas-maas-operator-settings", "-n", "maas-system")["data"]

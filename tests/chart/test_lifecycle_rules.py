@@ -36,7 +36,8 @@ class Services:
         self._made += 1
         name = f"s{self._made}"
         manifest = {"apiVersion": "maas-operator.io/v1alpha1", "kind": "ModelService", "metadata": {"name": name}}
-        self._releases.apply(json.dumps(manifest | {"spec": RUNNING | spec}))
+        given = {field: value for field, value in (RUNNING | spec).items() if value is not None}
+        self._releases.apply(json.dumps(manifest | {"spec": given}))
         condition = {
             "type": "Accepted",
             "status": str(accepted),
@@ -94,6 +95,19 @@ def test_m13_instances_0_is_a_stop_and_back_a_start(services: Services) -> None:
     assert "stop fits" in services.refusal(services.make("Updating"), {"instances": 0})
     assert services.refusal(services.make("Running"), {"instances": 0}) == ""
     assert services.refusal(services.make("Stopped", instances=0), {"instances": 2}) == ""
+
+
+def test_m14_bounds_are_scaled_as_instances_are(services: Services) -> None:
+    scaling = {"minInstances": 1, "maxInstances": 4}
+    for phase, fits in (("Running", True), ("Updating", False)):
+        name = services.make(phase, instances=None, scaling=scaling)
+        for change in ({"minInstances": 2}, {"maxInstances": 2}):
+            said = services.refusal(name, {"scaling": change})
+            assert ("scale fits" in said) != fits, said
+        assert services.refusal(name, {"scaling": {"sleepAfter": "20m"}}) == ""
+    assert "scale fits" in services.refusal(services.make("Updating", instances=None), {"scaling": scaling})
+    stopped = services.make("Stopped", instances=None, scaling=scaling, state="Stopped")
+    assert services.refusal(stopped, {"state": "Running"}) == ""
 
 
 def test_naming_the_pinned_version_is_no_upgrade(services: Services) -> None:

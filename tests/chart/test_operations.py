@@ -1,5 +1,6 @@
 """What keeps a release running and tells how it does: budgets, spreading, rollouts, metrics, certificates."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,7 +104,11 @@ def test_a_monitor_finds_the_port_that_the_pods_show_their_metrics_on(helm: Helm
         for rule in the(manifests, "NetworkPolicy", part=part)["spec"]["ingress"]
         if rule["ports"] == [{"port": "metrics", "protocol": "TCP"}]
     )
-    assert allowed["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    prometheus, *operator = allowed["from"]
+    assert prometheus == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert [selected(each["podSelector"]["matchLabels"], manifests) for each in operator] == (
+        [[OPERATOR]] if part == GATEWAY else []
+    )
 
 
 def test_no_service_leads_to_envoys_admin_port(helm: Helm) -> None:
@@ -121,3 +126,11 @@ def test_cert_manager_fills_the_secret_that_envoy_mounts(helm: Helm) -> None:
     assert certificate["issuerRef"] == {"name": "example", "kind": "ExampleIssuer", "group": "issuers.example.com"}
     assert certificate["dnsNames"] == ["models.example.com"]
     assert not of_kind(helm.case("default"), "Certificate", part=GATEWAY)
+
+
+def test_m16_grafanas_sidecar_finds_the_dashboard_where_it_is_wanted(helm: Helm) -> None:
+    manifests = helm.render("--set", "metrics.dashboards.enabled=true")
+    found = the(manifests, "ConfigMap", "-dashboards")
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(found["data"]["maas.json"])["title"] == "Models as a service"
+    assert of_kind(helm.render(), "ConfigMap", "-dashboards") == []

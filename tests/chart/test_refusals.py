@@ -36,6 +36,7 @@ WRONG = {
     "podDisruptionBudget.maxUnavailable=0": "minimum: got 0, want 1",
     "fullnameOverride=1a": "at '/fullnameOverride': '1a' does not match pattern",
     "roles.catalogueReaders[0].kind=Team": "value must be one of 'User', 'Group', 'ServiceAccount'",
+    "roles.catalogueReaders[0].apiGroup=v1": "value must be 'rbac.authorization.k8s.io'",
     "serviceAccount.create=false": "say in serviceAccount.name which service account the operator runs as",
     "ledger.replicas=2": "ledger.replicas above 1 needs ledger.databaseSecretName",
     "ledger.replicas=0": "at '/ledger/replicas': minimum: got 0, want 1",
@@ -65,6 +66,12 @@ def test_an_api_server_without_ports_is_refused(helm: Helm) -> None:
 def test_a_service_account_needs_its_namespace(helm: Helm) -> None:
     with pytest.raises(HelmError, match="service account portal needs a namespace"):
         helm.render("--set-json", 'roles.catalogueReaders=[{"kind":"ServiceAccount","name":"portal"}]')
+
+
+def test_a_service_account_is_of_no_api_group_as_the_api_server_has_it(helm: Helm) -> None:
+    portal = '"kind":"ServiceAccount","name":"portal","namespace":"portal","apiGroup":"rbac.authorization.k8s.io"'
+    with pytest.raises(HelmError, match="service account portal must have no apiGroup"):
+        helm.render("--set-json", f"roles.catalogueReaders=[{{{portal}}}]")
 
 
 def test_a_kubernetes_that_is_too_old_is_refused(helm: Helm) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.chart.helm import CASES, GATEWAY, LEDGER, LIMITS, OPERATOR, Helm, Manifest, of_kind, the
+from maas_operator.api.names import LABEL_FETCH, LABEL_SERVICE
+from tests.chart.helm import CASES, CATALOGUE, GATEWAY, LEDGER, LIMITS, OPERATOR, Helm, Manifest, of_kind, the
 
 each_case = pytest.mark.parametrize("case", CASES)
 
@@ -37,7 +38,8 @@ def test_the_pod_is_nobody_on_its_node(helm: Helm, case: str) -> None:
     assert (context["runAsUser"], context["runAsGroup"]) == (65532, 65532)
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
-    assert [set(volume) - {"name"} for volume in pod["volumes"]] == [{"configMap"}, {"emptyDir"}]
+    token = [] if case == "minimal" else [{"projected"}]  # for the ledger
+    assert [set(volume) - {"name"} for volume in pod["volumes"]] == [{"configMap"}, *token, {"emptyDir"}]
 
 
 @each_case
@@ -63,15 +65,41 @@ def test_probes(helm: Helm, case: str) -> None:
     assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"metrics": 8080, "health": 8081}
 
 
-def test_only_probes_and_metrics_come_in_and_only_dns_and_the_api_server_are_reached(helm: Helm) -> None:
+def test_only_probes_and_metrics_come_in_and_only_those_that_are_asked_or_told_are_reached(helm: Helm) -> None:
     spec = the(helm.case("everything-on"), "NetworkPolicy")["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     health, metrics = spec["ingress"]
     assert ([port["port"] for port in health["ports"]], "from" in health) == (["health"], False)
     assert ([port["port"] for port in metrics["ports"]], len(metrics["from"])) == (["metrics"], 1)
-    dns, server = spec["egress"]
+    dns, server, gateway, ledger, engines, receivers = spec["egress"]
     assert [port["port"] for port in dns["ports"]] == [53, 53]
     assert ([port["port"] for port in server["ports"]], len(server["to"])) == ([6443], 2)
+    assert [port["port"] for each in (gateway, engines) for port in each["ports"]] == [8082, 8000]
+    pods = the(helm.case("everything-on"), "Deployment", part=GATEWAY)["spec"]["template"]["metadata"]["labels"]
+    assert gateway["to"][0]["podSelector"]["matchLabels"].items() <= pods.items()
+    assert set(gateway["to"][0]) == {"podSelector"}, "in the release's own namespace"
+    assert [each["podSelector"]["matchExpressions"] for each in engines["to"]] == [
+        [{"key": LABEL_SERVICE, "operator": "Exists"}],
+        [{"key": LABEL_FETCH, "operator": "Exists"}],
+    ]
+    selected = the(helm.case("everything-on"), "Deployment", part=LEDGER)["spec"]["selector"]
+    assert ledger == {"ports": [{"port": 8080, "protocol": "TCP"}], "to": [{"podSelector": selected}]}
+    assert [port["port"] for port in receivers["ports"]] == [443, 587]
+    assert receivers["to"] == [{"ipBlock": {"cidr": "203.0.113.0/24"}}]
+
+
+def test_m9_without_notifications_the_operator_reaches_no_receiver(helm: Helm) -> None:
+    def reached(*flags: str) -> list[Manifest]:
+        return list(the(helm.render(*flags), "NetworkPolicy")["spec"]["egress"])
+
+    on, off = reached("--set", "notifications.enabled=true"), reached()
+    assert [rule for rule in on if rule not in off] == [{"ports": [{"port": 443, "protocol": "TCP"}]}]
+
+
+def test_m11_the_ledger_lets_the_operator_in(helm: Helm) -> None:
+    manifests = helm.case("default")
+    (asked, _) = the(manifests, "NetworkPolicy", part=LEDGER)["spec"]["ingress"]
+    assert {"podSelector": the(manifests, "Deployment")["spec"]["selector"]} in asked["from"]
 
 
 @each_case
@@ -95,6 +123,25 @@ def test_the_gateway_and_the_ledger_are_locked_up_as_the_operator_is(helm: Helm,
     for container in containers(pod):
         assert container["securityContext"] == operators["containers"][0]["securityContext"]
         assert not container["image"].endswith(":latest")
+
+
+@each_case_with_a_gateway
+def test_the_catalogues_job_is_locked_up_as_the_operator_is_and_reaches_the_api_server_alone(
+    helm: Helm, case: str
+) -> None:
+    manifests = helm.case(case)
+    template = the(manifests, "Job", part=CATALOGUE)["spec"]["template"]
+    pod, operators = template["spec"], pod_of(helm, case)
+    assert pod["securityContext"] == operators["securityContext"]
+    (container,) = containers(pod)
+    assert container["securityContext"] == operators["containers"][0]["securityContext"]
+    assert [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")] == ["/tmp"]
+    policy = the(manifests, "NetworkPolicy", part=CATALOGUE)["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert (policy["policyTypes"], policy.get("ingress")) == (["Ingress", "Egress"], None)
+    dns, server = policy["egress"]
+    assert [port["port"] for port in dns["ports"]] == [53, 53]
+    assert server == the(manifests, "NetworkPolicy")["spec"]["egress"][1]
 
 
 @each_case_with_a_gateway

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from maas_operator.api import settings
+from maas_operator.api.usage import LEDGER_AUDIENCE
 from maas_operator.gateway import settings as gateway_settings
-from tests.chart.helm import CHART, GATEWAY, LIMITS, Helm, the, values_of
+from tests.chart.helm import CHART, GATEWAY, LEDGER, LIMITS, Helm, the, values_of
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
@@ -73,10 +75,15 @@ def test_everything_on_sets_every_value_and_none_as_by_default() -> None:
     switches_that_are_on_by_default = {
         "gateway.enabled",
         "gateway.contentControl.input",
+        "gateway.wakeGuard.enabled",
+        "gateway.portsGuard.enabled",
         "crds.install",
+        "catalogue.enabled",
         "roles.create",
         "deletionProtection.enabled",
         "secretsGuard.enabled",
+        "podsGuard.enabled",
+        "accessRules.enabled",
         "metrics.service.enabled",
         "networkPolicy.enabled",
         "podDisruptionBudget.enabled",
@@ -106,19 +113,81 @@ def test_the_readme_explains_every_value(request: pytest.FixtureRequest) -> None
 def test_the_operator_understands_its_settings(helm: Helm, case: str) -> None:
     values = {**VALUES, **yaml.safe_load(values_of(case).read_text())}
     text = the(helm.case(case), "ConfigMap", "-settings")["data"]["settings.yaml"]
-    assert settings.parse(text) == settings.Settings.model_validate(values["settings"])
+    (gateway,) = (each for each in helm.case(case) if each["metadata"]["name"] == "maas-gateway-metrics")
+    (port,) = gateway["spec"]["ports"]
+    asked = f"{gateway['metadata']['name']}.{gateway['metadata']['namespace']}.svc:{port['port']}"
+    told = {"notifications": values["notifications"], "ledger": "http://maas-ledger.maas-system.svc:8080"}
+    (container,) = the(helm.case(case), "Deployment")["spec"]["template"]["spec"]["containers"]
+    sources = values["settings"].get("sources", VALUES["settings"]["sources"])
+    told["sources"] = sources | {"image": container["image"]}
+    assert settings.parse(text) == settings.Settings.model_validate(values["settings"] | {"gateways": [asked]} | told)
+
+
+def test_every_replica_of_the_gateway_is_asked_also_one_that_leaves(helm: Helm) -> None:
+    for case in ("default", "everything-on", "minimal"):
+        found = [each for each in helm.case(case) if each["metadata"]["name"] == "maas-gateway-metrics"]
+        text = the(helm.case(case), "ConfigMap", "-settings")["data"]["settings.yaml"]
+        assert len(found) == len(settings.parse(text).gateways) == (case != "minimal")
+        for each in found:
+            assert (each["spec"]["clusterIP"], each["spec"]["publishNotReadyAddresses"]) == ("None", True)
+
+
+def test_without_a_ledger_the_operator_is_told_of_none_and_gets_no_token_for_it(helm: Helm) -> None:
+    manifests = helm.render("--set", "gateway.enabled=false")
+    assert settings.parse(the(manifests, "ConfigMap", "-settings")["data"]["settings.yaml"]).ledger is None
+    assert "ledger" not in str(the(manifests, "Deployment"))
+
+
+def test_m11_the_operators_token_for_the_ledger_is_where_the_operator_looks_for_it(helm: Helm) -> None:
+    pod = the(helm.render(), "Deployment")["spec"]["template"]["spec"]
+    (mount,) = (each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "ledger-token")
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "ledger-token")
+    (source,) = volume["projected"]["sources"]
+    assert source["serviceAccountToken"]["audience"] == LEDGER_AUDIENCE
+    token = f"{mount['mountPath']}/{source['serviceAccountToken']['path']}"
+    assert str(settings.Settings().ledger_token) == token
+
+
+def test_m11_the_ledger_takes_events_from_the_operators_service_account(helm: Helm) -> None:
+    manifests = helm.render("--set", "serviceAccount.name=another")
+    arguments = the(manifests, "Deployment", part=LEDGER)["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert "--operator=another" in arguments
 
 
 def test_settings_have_the_same_fields_bounds_and_defaults_in_the_chart_and_in_the_operator() -> None:
     ours = settings.Settings.model_json_schema(by_alias=True)["properties"]
     charts = SCHEMA["properties"]["settings"]["properties"]
+    for name in ("ledger", "ledgerToken"):  # follow from the release
+        del ours[name]
+    assert ours.pop("notifications")  # values of their own
+    sources = charts["sources"]["properties"]
+    del ours["sources"]  # compared below
+    charts = {name: field for name, field in charts.items() if name != "sources"}
     words = ("type", "minimum", "maximum", "description")
     assert {name: [field.get(word) for word in words] for name, field in charts.items()} == {
-        name: [field.get(word) for word in words] for name, field in ours.items()
+        name: [field.get(word) for word in words]
+        for name, field in ours.items()
+        if name != "gateways"  # which the chart knows itself
     }
     assert settings.Settings.model_validate(VALUES["settings"]) == settings.Settings()
-    per_type = charts["accelerators"]["patternProperties"].values()
-    assert [set(each["properties"]) for each in per_type] == [set(settings.AcceleratorSettings.model_fields)]
+    notifications = settings.NotificationSettings.model_json_schema(by_alias=True)["properties"]
+    theirs = SCHEMA["properties"]["notifications"]["properties"]
+    assert {name: [field.get(word) for word in words] for name, field in theirs.items()} == {
+        name: [field.get(word) for word in words] for name, field in notifications.items()
+    }
+    assert settings.NotificationSettings.model_validate(VALUES["notifications"]) == settings.NotificationSettings()
+    assert {*sources, "image"} == set(settings.SourceSettings.model_json_schema(by_alias=True)["properties"])
+    parts: dict[str, type[BaseModel]] = {"s3": settings.S3Settings, "caBundle": settings.CaBundleSettings}
+    for part in ("huggingFace", "modelScope", "s3", "caBundle"):
+        schema = parts.get(part, settings.HubSettings).model_json_schema(by_alias=True)["properties"]
+        assert {name: field["pattern"] for name, field in sources[part]["properties"].items()} == {
+            name: field["pattern"] for name, field in schema.items()
+        }
+    (per_type,) = charts["accelerators"]["patternProperties"].values()
+    of_a_type = settings.AcceleratorSettings.model_json_schema(by_alias=True)["properties"]
+    assert {name: field["description"] for name, field in per_type["properties"].items()} == {
+        name: field["description"] for name, field in of_a_type.items()
+    }
 
 
 @pytest.mark.parametrize("case", ["default", "everything-on"])
@@ -201,14 +270,17 @@ def test_the_gateways_settings_have_the_same_bounds_and_defaults_in_the_chart_an
     model = gateway_settings.GatewaySettings
     ours = model.model_json_schema(by_alias=True)["properties"]
     charts = SCHEMA["properties"]["gateway"]["properties"]["settings"]["properties"]
-    not_to_be_set = {"address", "port", "adminPort", "agentPort", "innerPort", "tls"}
+    not_to_be_set = {"address", "port", "adminPort", "agentPort", "innerPort", "onwardPort", "latePort", "tls"}
     not_to_be_set |= {"contentControl", "rateLimitService"}  # they have values of their own
     assert set(charts) == set(ours) - not_to_be_set
-    for name, field in charts.items():
-        bounds = ours[name].get("anyOf", [ours[name]])[0]
+    holding = gateway_settings.Holding.model_json_schema(by_alias=True)["properties"]
+    assert set(charts["holding"]["properties"]) == set(holding)
+    for name, field in (charts | charts["holding"]["properties"]).items():
+        schema = (ours | holding)[name]
+        bounds = schema.get("anyOf", [schema])[0]
         for word in ("minimum", "maximum"):
             assert field.get(word) == bounds.get(word), name
-        assert field["description"] == ours[name]["description"]
+        assert field["description"] == schema["description"]
     assert charts["usageOnStreams"]["enum"] == list(gateway_settings.StreamUsage)
     assert model.model_validate(VALUES["gateway"]["settings"]) == model()
 

@@ -92,6 +92,14 @@ class Addresses:
         return self.port(5)
 
     @property
+    def lws_webhook_port(self) -> int:
+        return self.port(6)
+
+    @property
+    def lws_health_port(self) -> int:
+        return self.port(7)
+
+    @property
     def network(self) -> IPv4Network:
         return IPv4Network(f"10.{200 + self.number}.0.0/16")
 

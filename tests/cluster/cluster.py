@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import build, dns, images, kwok, network, prerequisites, removal
+from tests.cluster import build, dns, images, kwok, lws, network, prerequisites, removal
 from tests.cluster.addresses import Addresses
 from tests.cluster.bring_up import CONTROL_PLANE, ControlPlane
 from tests.cluster.client import MERGE_PATCH, Client
@@ -127,6 +128,13 @@ class Cluster:
             raise ClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
+    def pid(self, name: str) -> int:
+        """Which process of the machine it is. Raises ClusterError where it does not run."""
+        record = self._processes.record(name)
+        if record is None or not record.running:
+            raise ClusterError(f"{name} does not run. {self._processes.tail(name)}")
+        return record.pid
+
     def stop_process(self, name: str, kill: bool = False) -> None:
         """End one process by SIGTERM, or by SIGKILL, and wait until it is gone."""
         self._processes.stop(name, signal.SIGKILL if kill else signal.SIGTERM)
@@ -144,6 +152,15 @@ class Cluster:
         """Load a docker or OCI archive into every node as image `name` (imagePullPolicy: IfNotPresent)."""
         for node in self._real_nodes():
             images.load(node.containerd, archive, name)
+
+    def tag_image(self, name: str, another: str) -> None:
+        """Give a loaded image one more name on every node."""
+        for node in self._real_nodes():
+            images.tag(node.containerd, name, another)
+
+    def copy_image(self, name: str, folder: Path) -> None:
+        """Copy the files of a loaded image into a folder that is not there yet."""
+        images.copy_out(next(iter(self._real_nodes())).containerd, name, folder)
 
     def add_kwok_nodes(
         self,
@@ -172,6 +189,30 @@ class Cluster:
 
         wait_until(allocatable, CAPACITY_SECONDS, f"{node} to offer {dict(capacity)}")
 
+    def define_leader_worker_sets(self) -> None:
+        """Apply the definition of LeaderWorkerSets, and no more: they can be made, and nothing comes of them."""
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=lws.definition())
+        client = self.client()
+        wait_until(lambda: client.answers(lws.PATH), lws.READY_SECONDS, "LeaderWorkerSets to be served")
+
+    @contextmanager
+    def leader_worker_sets(self) -> Iterator[None]:
+        """LeaderWorkerSet is installed while the block runs: definition, controller, webhooks. It is built first if the
+        cache lacks it. Afterwards nothing of it is there: webhooks without their controller would refuse every pod."""
+        self.define_leader_worker_sets()
+        kubeconfig = self._layout.kubeconfig_of(lws.NAME)
+        if not kubeconfig.exists():  # the cluster was made by a checkout before this
+            self._layout.write_component_kubeconfigs(self._control_plane().server)
+        self._processes.start(lws.NAME, lws.command(self._layout))
+        try:
+            self._processes.wait(lws.NAME, self._lws_ready, lws.READY_SECONDS)
+            self.kubectl("apply", "--server-side", "--filename=-", stdin=lws.webhooks(self._layout))
+            yield
+        finally:
+            self.kubectl("delete", "--ignore-not-found", "--filename=-", stdin=lws.webhooks(self._layout))
+            self._processes.stop(lws.NAME)
+            self.kubectl("delete", "--ignore-not-found", "--timeout=60s", "--filename=-", stdin=lws.definition())
+
     def user_kubeconfig(self, user: str, groups: Sequence[str] = ()) -> Path:
         """Write and return a kubeconfig of `user` in `groups`, who may do what RBAC then grants them."""
         digest = hashlib.sha256(repr((user, sorted(groups))).encode()).hexdigest()[:8]
@@ -187,6 +228,14 @@ class Cluster:
         """Put thousands of namespaced custom resources there at once, status included, past the API server's checks."""
         with closing(self._control_plane().etcd_client()) as etcd:
             seed(etcd, group, plural, objects)
+
+    def _lws_ready(self) -> bool:
+        """Whether its webhooks can be called."""
+        try:
+            with socket.create_connection((lws.HOST, self._layout.addresses.lws_webhook_port), timeout=1):
+                return True
+        except OSError:
+            return False
 
     def _check(self, profile: str, nodes: int, flags: Mapping[str, Sequence[str]]) -> None:
         if profile not in PROFILES:

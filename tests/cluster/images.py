@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import platform
+import shutil
 import tarfile
+import tempfile
 from pathlib import Path
 
 from tests.cluster.containerd import Containerd
@@ -58,6 +60,11 @@ def names_in(archive: Path) -> set[str]:
     return set()
 
 
+def tag(containerd: Containerd, name: str, another: str) -> None:
+    """Give a loaded image one more name, or take that name from the image that has it."""
+    containerd.ctr("images", "tag", "--force", full_name(name), full_name(another))
+
+
 def has(containerd: Containerd, name: str) -> bool:
     return full_name(name) in containerd.ctr("images", "list", "--quiet").split()
 
@@ -76,3 +83,13 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))
+
+
+def copy_out(containerd: Containerd, name: str, folder: Path) -> None:
+    """Copy the files of a loaded image into a folder that is not there yet."""
+    with tempfile.TemporaryDirectory() as mounted:
+        containerd.ctr("images", "mount", full_name(name), mounted)
+        try:
+            shutil.copytree(mounted, folder)
+        finally:
+            containerd.ctr("images", "unmount", "--rm", mounted)

@@ -17,6 +17,7 @@ ENTRIES = {  # all that a cluster's directory ever holds
     "kubeconfig",
     "kubeconfigs",
     "logs",
+    "lws",
     "node-1",
     "node-2",
     "pki",
@@ -29,6 +30,7 @@ COMPONENTS = {  # kubeconfig, and the user that the API server's own roles are b
     "kube-scheduler": ("system:kube-scheduler", []),
     "kube-proxy": ("system:kube-proxy", []),
     "kwok": ("kwok", ["system:masters"]),
+    "lws": ("lws", ["system:masters"]),
 }
 
 

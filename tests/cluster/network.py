@@ -31,12 +31,12 @@ def create(addresses: Addresses, nodes: Sequence[NodeAddresses]) -> None:
 
 
 def remove(addresses: Addresses) -> None:
-    """Remove it all, as far as it is there."""
+    """Remove it all, as far as it is there. The link goes before the namespace, with which it would go at some time."""
     for node in map(addresses.node, NODES):
-        if (NAMESPACES / node.network_namespace).exists():
-            _ip("netns", "delete", node.network_namespace)
         if _link_exists(node.interface):
             _ip("link", "delete", node.interface)
+        if (NAMESPACES / node.network_namespace).exists():
+            _ip("netns", "delete", node.network_namespace)
     if _link_exists(addresses.bridge):
         _ip("link", "delete", addresses.bridge)
 

@@ -112,6 +112,16 @@ PARTS = {
             versioned="helm.sh/helm/v4",
             variables={"helm.sh/helm/v4/internal/version.version": "{version}"},
         ),
+        # of no profile: an S3 server, for fetching weights
+        Part(
+            "versitygw",
+            "versitygw",
+            {"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
+            usual_seconds=90,
+            versioned="github.com/versity/versitygw",
+        ),
+        # of no profile: instances of several hosts
+        Part("lws", "lws", {"lws": "sigs.k8s.io/lws/cmd"}, usual_seconds=200, versioned="sigs.k8s.io/lws"),
         # of no profile: the benchmarks' load
         Part("vegeta", "vegeta", {"vegeta": "github.com/tsenart/vegeta/v12"}, usual_seconds=10),
     )

@@ -17,6 +17,9 @@ from tests.keys import gateway_address
 MANIFESTS = Path(__file__).parent / "manifests"
 ACCOUNT = "team-a"
 NUMBER = int(os.environ.get("MAAS_E2E_CLUSTER", "2"))
+FIRST_NODE = "node-1"
+SECOND_NODE, SECOND_TAINT = "node-2", "maas-operator.io/second-host"
+"""For instances of two hosts alone, whose pool tolerates it: all else knows one node."""
 LOADED_SECONDS = 240
 """A tiny model on two cores that do other things too."""
 GONE_SECONDS = 150
@@ -31,7 +34,8 @@ Get = Callable[..., dict[str, Any]]
 def cluster() -> Iterator[Cluster]:
     cluster = Cluster(NUMBER)
     try:
-        cluster.up("node")
+        cluster.up("node", nodes=2)
+        cluster.kubectl("taint", "--overwrite", "node", SECOND_NODE, f"{SECOND_TAINT}=:NoSchedule")
         load_images(cluster, ["operator", "engine-cpu", "model-tiny"])
         install(cluster, f"settings.keyDeliverySeconds={KEY_DELIVERY_SECONDS}")
         cluster.kubectl("apply", "-f", str(MANIFESTS / "tiny.yaml"))
@@ -44,11 +48,12 @@ def cluster() -> Iterator[Cluster]:
 class Account:
     """What a test does in the account, in kubectl's words."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, name: str = ACCOUNT) -> None:
         self.cluster = cluster
+        self.name = name
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return self.cluster.kubectl("-n", ACCOUNT, *arguments, stdin=stdin)
+        return self.cluster.kubectl("-n", self.name, *arguments, stdin=stdin)
 
     def apply(self, name: str, **spec: Any) -> None:
         body = {

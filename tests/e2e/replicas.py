@@ -5,13 +5,18 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.cluster import Cluster
+from tests.cluster.waiting import wait_until
 from tests.installation import NAMESPACE
 
 Pod = dict[str, Any]
+LEASE = "maas-operator"
+LEADS_SECONDS = 60
+"""Limit for a replica of the operator to lead: one that waits looks every two seconds, one that was killed starts."""
 
 
 def gateway_pods(cluster: Cluster) -> list[Pod]:
@@ -26,7 +31,7 @@ def operator_pods(cluster: Cluster) -> list[Pod]:
 
 def ready(pod: Pod) -> bool:
     """Whether it is."""
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ()))
 
 
 def address(pod: Pod) -> str:
@@ -42,6 +47,14 @@ def kill_agent(pod: Pod) -> None:
 def kill_all(pod: Pod) -> None:
     """SIGKILL to all processes of a pod."""
     _signal(pod["metadata"]["uid"], signal.SIGKILL)
+
+
+def kill_leader(cluster: Cluster) -> None:
+    """SIGKILL to all processes of the operator's replica that leads, as soon as one does. Its lease is given back for
+    it, so that the next leads within seconds: that a lease runs out by itself is proven in tests/api."""
+    kill_all(wait_until(partial(_leader, cluster), LEADS_SECONDS, "a replica of the operator to lead"))
+    nobody = json.dumps({"spec": {"holderIdentity": ""}})
+    cluster.kubectl("patch", "lease", LEASE, "-n", NAMESPACE, "--type=merge", "-p", nobody)
 
 
 @contextmanager
@@ -60,6 +73,12 @@ def _pods(cluster: Cluster, name: str) -> list[Pod]:
         "get", "pods", "-n", NAMESPACE, "-l", selector, "--field-selector=status.phase=Running", "-o", "json"
     )
     return [pod for pod in json.loads(pods)["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+
+def _leader(cluster: Cluster) -> Pod | None:
+    lease = json.loads(cluster.kubectl("get", "lease", LEASE, "-n", NAMESPACE, "-o", "json"))
+    name = str(lease["spec"].get("holderIdentity") or "").rpartition("_")[0]
+    return next((pod for pod in operator_pods(cluster) if pod["metadata"]["name"] == name), None)
 
 
 def _signal(control_group: str, number: signal.Signals) -> None:

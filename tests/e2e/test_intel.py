@@ -162,7 +162,17 @@ def test_i2_the_catalogues_products_are_listed(app: Application) -> None:
         "product_id": PRODUCT["productId"],
         "product_name": PRODUCT["productName"],
     }
-    assert app.call("GET", "/v1/maas/models") == (http.client.OK, {"models": [listed]})
+    status, body = app.call("GET", "/v1/maas/models")
+    assert status == http.client.OK
+    assert listed in body["models"]
+    chart = {each["product_name"] for each in body["models"]} - {PRODUCT["productName"]}
+    assert chart == {
+        "maas-model-qwen-2.5-coder-32b",
+        "maas-model-qwen-2.5-32b",
+        "maas-model-llama-3.1-8b",
+        "maas-model-llama-3.1-70b",
+        "maas-model-mistral-7b-v0.1",
+    }, "what the chart's catalogue brought, by its Job"
 
 
 @pytest.mark.parametrize("bound", ["max_new_tokens", "maxNewTokens"])

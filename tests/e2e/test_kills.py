@@ -18,7 +18,7 @@ from tests.e2e.conftest import Account
 from tests.e2e.replicas import Pod, address, gateway_pods, halted, kill_agent, kill_all, operator_pods, ready
 from tests.installation import NAMESPACE, install
 from tests.keys import gateway_address, new_key, used
-from tests.streams import Clients
+from tests.streams import Clients, Stream
 
 pytestmark = pytest.mark.e2e
 TEAM = "team-a"
@@ -68,6 +68,17 @@ class Scene:
             lambda: f"It has {self.counted(tag)}",
         )
 
+    def wait_heartbeat(self) -> None:
+        """Until the node has told the API server that it lives, and the service is as asked: after an outage a node may
+        have been taken for dead."""
+
+        def told() -> str:
+            return self.cluster.kubectl("get", "lease", "-n", "kube-node-lease", "-o", "jsonpath={..renewTime}")
+
+        last = told()
+        wait_until(lambda: told() != last, SETTLE_SECONDS, "the node's heartbeat")
+        self.account.wait_ready(SERVICE)
+
     def wait_two_ready(self) -> None:
         wait_until(lambda: sum(map(ready, gateway_pods(self.cluster))) == 2, SETTLE_SECONDS, "two replicas to be ready")
 
@@ -113,6 +124,7 @@ async def test_streams_notice_no_kill_of_agent_operator_or_api_server_and_every_
         finally:
             await asyncio.to_thread(scene.cluster.start_process, APISERVER)
         await patient.more()
+        await asyncio.to_thread(scene.wait_heartbeat)
     assert patient.ends == {"whole"}
     assert_hung_up(hasty)
     scene.wait_counted("patient", patient.told(), patient.told())
@@ -145,18 +157,25 @@ async def lose(scene: Scene, tag: str, pod: Pod, kill: Callable[[], object], fil
     had used, unless the replica's files are lost too."""
     clients = await asyncio.to_thread(scene.clients, tag, address(pod), max_tokens=200)
 
+    engine = scene.engine()
+
     def silent() -> bool:
         chunks = [each.tokens[-1][0] for each in clients.under_way]
         return bool(chunks) and time.monotonic() - max(chunks) > SILENT_SECONDS
 
+    def killed() -> list[Stream]:
+        """What broke; nothing, where the engine was halted between two streams."""
+        wait_until(lambda: clients.under_way, SETTLE_SECONDS, "a stream to be under way")
+        with halted(engine):
+            wait_until(lambda: silent() or not clients.under_way, SETTLE_SECONDS, "its streams to be silent")
+            if broken := clients.under_way:
+                kill()
+                wait_until(lambda: not clients.under_way, SETTLE_SECONDS, "its streams to break")
+            return broken
+
     async with clients.running(2):
         await clients.more(2)
-        await asyncio.to_thread(wait_until, lambda: clients.under_way, SETTLE_SECONDS, "a stream to be under way")
-        with halted(scene.engine()):
-            await asyncio.to_thread(wait_until, silent, SETTLE_SECONDS, "its streams to be silent")
-            broken = clients.under_way
-            await asyncio.to_thread(kill)
-            await asyncio.to_thread(wait_until, lambda: not clients.under_way, SETTLE_SECONDS, "its streams to break")
+        broken = await asyncio.to_thread(wait_until, killed, SETTLE_SECONDS, "the engine to be halted in a stream")
     assert "whole" not in {each.end for each in broken}
     lost = sum(each.told() for each in broken) if files_too else 0
     most = clients.told() + ON_THE_WAY * len(broken)

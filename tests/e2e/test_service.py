@@ -6,11 +6,14 @@ import pytest
 
 from tests.chat import ask
 from tests.cluster import Cluster
+from tests.cluster.addresses import Addresses
 from tests.cluster.waiting import wait_until
-from tests.e2e.conftest import GONE_SECONDS, LOADED_SECONDS, Account
+from tests.e2e.conftest import ACCOUNT, FIRST_NODE, GONE_SECONDS, LOADED_SECONDS, NUMBER, Account
 from tests.e2e.traffic import traffic
 from tests.forwarding import forwarded
 from tests.installation import DRAIN_SECONDS, install
+from tests.keys import maas
+from tests.receiver import Outside, hook
 
 pytestmark = pytest.mark.e2e
 OPERATOR = "app.kubernetes.io/name=maas-operator"
@@ -107,8 +110,16 @@ def test_m15_a_rolling_update_under_streams_fails_no_request(account: Account) -
     assert account.get("msvc", "assistant")["status"]["model"]["version"] == "v2"
 
 
-def test_m13_stopped_removes_the_pods_and_keeps_the_rest(account: Account) -> None:
-    account.patch("assistant", state="Stopped")
+def test_m13_stopped_removes_the_pods_and_keeps_the_rest_and_m9_who_subscribed_is_told(
+    cluster: Cluster, account: Account
+) -> None:
+    with Outside(host=str(Addresses(NUMBER).machine_ip)).running() as receiver:
+        topic = {"apiVersion": "v1", "kind": "List", "items": hook(ACCOUNT, receiver)}
+        account.kubectl("apply", "-f", "-", stdin=json.dumps(topic))
+        assert maas(cluster, ACCOUNT, "topic", "test", "ops") == "hook: delivered\n"
+        account.patch("assistant", notifications={"topic": "ops", "events": ["Terminated"]}, state="Stopped")
+        wait_until(lambda: len(receiver.events) == 2, SETTLE_SECONDS, "the receiver to be told")
+    assert [each["type"].rpartition(".")[2] for each in receiver.events] == ["test", "stopped"]
     wait_until(lambda: not account.pods("assistant"), GONE_SECONDS, "the pods to be gone")
     account.wait_ready("assistant")
     assert account.phase("assistant") == "Stopped"
@@ -137,7 +148,7 @@ def test_m12_no_room_is_queuing_and_room_starts_the_service(
     message = account.condition("gpu", "Scheduled")["message"]
     assert "1 nvidia.com/gpu" in message
     assert "pool local" in message
-    (node,) = (each["metadata"]["name"] for each in account.get("nodes"))
+    node = FIRST_NODE
     cluster.set_node_capacity(node, {"nvidia.com/gpu": "8"})
     account.wait_ready("gpu")
     account.delete("gpu")
@@ -155,7 +166,9 @@ def test_m12_a_service_that_cannot_start_is_failed_and_says_why(account: Account
     account.delete("broken")
 
 
-def test_a_service_deleted_while_it_loads_frees_its_room_at_once(account: Account) -> None:
+def test_a_service_deleted_while_it_loads_frees_its_room_at_once_and_its_history_stays(
+    cluster: Cluster, account: Account
+) -> None:
     """vLLM ignores SIGTERM until it is ready: it would keep its accelerators for the whole grace period."""
     account.apply("early")
     wait_until(
@@ -169,3 +182,11 @@ def test_a_service_deleted_while_it_loads_frees_its_room_at_once(account: Accoun
     )
     account.kubectl("delete", "msvc", "early")
     wait_until(lambda: not account.pods("early"), DRAIN_SECONDS / 2, "its pod to be gone")
+
+    # What happened to it is in the ledger alone by now: it got there by the operator's own token (M11).
+
+    def reasons() -> list[str]:
+        return [each["reason"] for each in json.loads(maas(cluster, ACCOUNT, "events", "early", "-o", "json"))]
+
+    wait_until(lambda: reasons()[-1:] == ["Deleted"], SETTLE_SECONDS, "its end to be known", lambda: str(reasons()))
+    assert "Starting" in reasons()[:2], "within a second one may stand before the other"

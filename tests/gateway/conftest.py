@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from tests.gateway.backend import Backend
 from tests.gateway.control import Control, controlled
+from tests.gateway.dozing import House, dozy, house
 from tests.gateway.gateway import Gateway
 from tests.gateway.scene import SERVED, names, scene
 
@@ -48,3 +49,25 @@ def both(asking: tuple[Gateway, Control]) -> tuple[Gateway, Control]:
     gateway, control = asking
     control.forget()
     return gateway, control
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def dozing() -> AsyncIterator[Backend]:
+    async with Backend("dozy", "dozy-model") as backend:
+        yield backend
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def holding() -> AsyncIterator[House]:
+    # less than what requests are held for here: neither a slow client's bound nor a silent instance's ends them
+    async with house(dozy(), body_seconds=1, backend_seconds=2) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def asleep(holding: House, dozing: Backend) -> House:
+    """A gateway, and a service that has no instance."""
+    dozing.asked.clear()
+    dozing.headers.clear()
+    await holding.see(dozy())
+    return holding

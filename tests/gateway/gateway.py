@@ -37,7 +37,7 @@ class Gateway:
     """One replica."""
 
     def __init__(self, facts: Facts, signing: Sequence[SigningKey] = (), **settings: Any) -> None:
-        ports = {"port": free_port(), "admin_port": free_port(), "inner_port": free_port()}
+        ports = {name: free_port() for name in ("port", "admin_port", "inner_port", "onward_port", "late_port")}
         self.settings = GatewaySettings.model_validate(
             {"address": "127.0.0.1", "workers": 1, "agent_port": 9, **ports, **settings}
         )
@@ -110,6 +110,12 @@ class Gateway:
             "POST", "/v1/chat/completions", headers=headers, json={"model": model, "messages": messages, **body}
         )
 
+    async def stat(self, name: str) -> int:
+        """A figure of Envoy's."""
+        url = f"http://127.0.0.1:{self.settings.admin_port}/stats?filter=^{name}$"
+        async with self.client.get(url) as answer:
+            return int((await answer.text()).rpartition(":")[2])
+
     async def lines(self, count: int) -> list[Line]:
         """The access log, once it has so many lines."""
 
@@ -121,14 +127,18 @@ class Gateway:
 
     async def line(self, answer: "Answer") -> Line:
         """The access log's line of an answer."""
-        id_ = answer.headers["x-request-id"].encode()
+        return await self.line_of(answer.headers["x-request-id"])
+
+    async def line_of(self, request_id: str) -> Line:
+        """The access log's line of a request."""
+        id_ = request_id.encode()
 
         async def there() -> bool:
             return self.log.exists() and id_ in self.log.read_bytes()
 
         await self.until(there)
         lines = [Line.model_validate_json(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
-        return next(line for line in lines if line.request_id == id_.decode())
+        return next(line for line in lines if line.request_id == request_id)
 
     async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = 15, every: float = 0.01) -> float:
         """Seconds until it is true."""

@@ -23,12 +23,12 @@ Manifest = dict[str, Any]
 
 
 @contextmanager
-def gateway_cluster(number: int, folder: Path) -> Iterator[Cluster]:
+def gateway_cluster(number: int, folder: Path, audit: bool = False) -> Iterator[Cluster]:
     """A real etcd and API server with our CRDs, and the account's namespace."""
     made = Cluster(number, folder)
     made.down()
     try:
-        made.up("api")
+        made.up("api", audit=audit)
         crds = str(CHECKOUT / "crds")
         made.kubectl("apply", "--server-side", "-f", crds)
         made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
@@ -43,7 +43,8 @@ class Replica:
 
     def __init__(self, folder: Path, kubeconfig: Path, ledger: str, token: Path) -> None:
         folder.mkdir(exist_ok=True)
-        self.ports = {name: free_port() for name in ("port", "adminPort", "agentPort", "innerPort")}
+        ports = ("port", "adminPort", "agentPort", "innerPort", "onwardPort", "latePort")
+        self.ports = {name: free_port() for name in ports}
         self.health, self.metrics = free_port(), free_port()
         self.log = folder / "logs" / "access.log"
         self.signing = folder / "keys.yaml"
@@ -86,9 +87,9 @@ class Replica:
             assert answer.status == 200, text
             return {each.name: each for each in text_string_to_metric_families(text)}
 
-    async def chat(self, key: str) -> int:
+    async def chat(self, key: str, **parameters: Any) -> int:
         """The status of a call; 0 where nobody answers."""
-        body = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]}
+        body = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}], **parameters}
         url = f"{self.url}/v1/chat/completions"
         with contextlib.suppress(aiohttp.ClientError):
             async with aiohttp.request("POST", url, json=body, headers={"Authorization": f"Bearer {key}"}) as answer:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from maas_operator.api.model import Parameter
 from maas_operator.gateway.facts import Facts, Key, Limits, Reach, Service
 from tests.gateway.backend import Backend
 from tests.gateway.gateway import digest
@@ -30,6 +31,7 @@ def scene(engine: Backend, thinker: Backend) -> Facts:
         services=(
             service("chat", engine),
             service("thinks", thinker),
+            service("plain", engine, unsupported=tuple(Parameter)),
             service("empty"),
             service("stopped", reach=Reach.STOPPED),
             service("frozen", reach=Reach.FROZEN),
@@ -54,4 +56,4 @@ def scene(engine: Backend, thinker: Backend) -> Facts:
     )
 
 
-SERVED = names("chat", "qps", "minutely", "spent", "prefix", "alien", "lent", "public")
+SERVED = names("chat", "plain", "qps", "minutely", "spent", "prefix", "alien", "lent", "public")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from maas_operator.api.model import Parameter
 from maas_operator.gateway import errors
 from maas_operator.gateway.errors import Error
 from maas_operator.gateway.facts import Facts, Limits, Reach
@@ -28,6 +29,8 @@ class Ask:
     body: Any = None
     """Bytes as they are, JSON terms, or Ellipsis for one that never comes."""
     scheme: str = "Bearer "
+    comments: str | None = None
+    """X-SSE-Keep-Alive."""
 
     def __str__(self) -> str:
         return f"{self.method}_{self.path.strip('/').replace('/', '_')}"
@@ -86,6 +89,11 @@ def with_body(body: Any, asks: Iterable[Ask]) -> list[Ask]:
     return [replace(ask, body=body) for ask in asks]
 
 
+def asking(parameter: dict[str, Any]) -> list[Ask]:
+    """Calls that set a parameter which their model's version does not support (M20)."""
+    return [replace(ask, body=ask.body | parameter) for ask in calls("plain")]
+
+
 def wait(what: str, limit: str, seconds: str) -> dict[str, str]:
     """As OpenAI's clients read it."""
     told = {"limit": limit, "remaining": "0", "reset": f"{seconds}s"}
@@ -102,6 +110,12 @@ ROWS = (
     refused("81001-no-object", errors.BAD_REQUEST, with_body(["chat"], shared())),
     refused("81001-no-model", errors.BAD_REQUEST, with_body({"messages": []}, shared())),
     refused("81001-empty-model", errors.BAD_REQUEST, with_body({"model": ""}, shared())),
+    *(refused(f"81001-keep-alive-{wrong}", errors.BAD_KEEP_ALIVE, [replace(ask, comments=wrong) for ask in calls()])
+      for wrong in ("often", "0", "61")),
+    *(refused(f"81001-{words}", error, asking(parameter), "plain-model")
+      for words, parameter, error in (("several-choices", {"n": 2}, errors.NO_CHOICES),
+                                      ("beam-search", {"use_beam_search": True}, errors.NO_BEAM_SEARCH),
+                                      ("length-penalty", {"length_penalty": 0.5}, errors.NO_LENGTH_PENALTY))),
     refused("81002-missing", errors.NO_KEY, everything(None)),
     refused("81002-empty", errors.NO_KEY, everything("")),
     refused("81002-lacks-bearer", errors.NO_KEY, [replace(ask, scheme="") for ask in everything()]),
@@ -147,6 +161,7 @@ def facts(engine: Backend, silent: Backend) -> Facts:
     return Facts(
         services=(
             service("chat", engine),
+            service("plain", engine, unsupported=tuple(Parameter)),
             service("once", engine, limits=once),
             service("qps", engine, qps=1),
             service("spent", engine, limits=Limits(None, 100)),
@@ -169,4 +184,4 @@ def facts(engine: Backend, silent: Backend) -> Facts:
     )
 
 
-SERVED = ("chat", "chat-model", "once", "once-model", "qps", "qps-model", "spent", "silent")
+SERVED = ("chat", "chat-model", "plain", "plain-model", "once", "once-model", "qps", "qps-model", "spent", "silent")

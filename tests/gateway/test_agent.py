@@ -17,6 +17,7 @@ from maas_operator.gateway.publishing import Publisher
 from maas_operator.gateway.running import answering
 from maas_operator.gateway.signing import SigningKey
 from maas_operator.gateway.tokens import sign
+from maas_operator.gateway.traffic import Requests
 from tests.gateway.backend import PROMPT_TOKENS, Backend
 from tests.gateway.gateway import Answer, Gateway
 from tests.gateway.scene import key, service
@@ -33,6 +34,7 @@ class House(Gateway):
     """A gateway with its agent."""
 
     publisher: Publisher
+    requests: Requests
 
     async def token(self, client: str = "team-a/app", secret: str = "the-secret", **form: str) -> Answer:
         basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
@@ -48,7 +50,8 @@ class House(Gateway):
 @asynccontextmanager
 async def house(facts: Facts, *signing: SigningKey) -> AsyncIterator[House]:
     async with House(facts, signing or (NEW, OLD), agent_port=free_port()) as running:
-        running.publisher = Publisher(running.settings, running.files.folder, running.log)
+        running.requests = Requests()
+        running.publisher = Publisher(running.settings, running.files.folder, running.log, running.requests)
         running.publisher.put(facts)
         running.publisher.sign_with(running.signing)
         async with answering(running.settings, running.publisher), asyncio.TaskGroup() as tasks:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -36,7 +37,8 @@ async def test_0203_at_its_bound_on_memory_a_replica_refuses_and_recovers(engine
             _, writer = await asyncio.open_connection("127.0.0.1", gateway.settings.port)
             writers.append(writer)
             writer.write(HALF_SENT)
-            await writer.drain()
+            with suppress(ConnectionError):  # at its bound it may close the connection before it has read the whole
+                await writer.drain()
             answer = await gateway.chat("key-a", "chat")
             return (answer.status, answer.code) == (503, "APIG.0203")
 
@@ -123,7 +125,7 @@ async def test_what_lasts_longer_than_the_drain_is_not_waited_for(
     engine: Backend, leaving: tuple[Gateway, Path]
 ) -> None:
     gateway, script = leaving
-    script.write_text(script.read_text().replace("-lt 600 ]", "-lt 6 ]"))
+    script.write_text(script.read_text().replace("-lt 1200 ]", "-lt 6 ]"))
     engine.delay = 1.0
     try:
         async with aiohttp.ClientSession() as session:

@@ -55,6 +55,7 @@ async def doors() -> AsyncIterator[Doors]:
 
 async def send(gateway: Gateway, ask: Ask) -> Answer:
     headers = {} if ask.key is None else {"Authorization": f"{ask.scheme}{ask.key}"}
+    headers |= {} if ask.comments is None else {"X-SSE-Keep-Alive": ask.comments}
     body = {"data": ask.body} if isinstance(ask.body, bytes) else {"json": ask.body}
     if ask.body is None:
         body = {}

@@ -52,6 +52,37 @@ async def test_81001_the_body_cannot_be_parsed_or_names_no_model(gateway: Gatewa
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("n", value) for value in (2, 128, 1.5, "2", "2_0", " 3 ", True, 10**30)),
+        *(("use_beam_search", value) for value in (True, 1, "true", "on")),
+        *(("length_penalty", value) for value in (0, 0.5, -1, 1.000001, "2", "1_1", True)),
+    ],
+)
+async def test_m20_81001_a_parameter_that_the_models_version_does_not_support(
+    gateway: Gateway, name: str, value: Any
+) -> None:
+    """However it is written: the engine also takes numbers and booleans as texts. Lists and objects it refuses."""
+    answer = await gateway.chat("key-a", "plain", **{name: value})
+    refused(answer, 400, "ModelArts.81001", "Model plain-model does not support ")
+    assert f" {name}" in answer.json["error_msg"]
+    assert (await gateway.chat("key-a", "chat", **{name: value})).status == 200, "another model's version may"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"n": 1, "use_beam_search": False, "length_penalty": 1},
+        {"n": None, "use_beam_search": None, "length_penalty": None},
+        {"n": "1", "length_penalty": 1.0, "stop": ["n"], "metadata": {"n": 2, "use_beam_search": True}},
+        {"stream": True, "n": 1},
+    ],
+)
+async def test_m20_parameters_that_ask_for_nothing_pass(gateway: Gateway, body: dict[str, Any]) -> None:
+    assert (await gateway.chat("key-a", "plain", **body)).status == 200
+
+
+@pytest.mark.parametrize(
     "sent", [None, "", "Bearer", "Bearer ", "key-a", "Basic a2V5LWE6", "Token key-a", "Bearer a b"]
 )
 async def test_81002_the_authorization_header_is_missing_empty_or_lacks_bearer(

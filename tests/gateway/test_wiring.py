@@ -2,18 +2,24 @@
 the permissions that the tables give it and no others."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 from prometheus_client.metrics_core import Metric
 
+from maas_operator.api.names import ANNOTATION_DEFAULT_KEY_LIMITS
 from maas_operator.api.permissions import GATEWAY_PERMISSIONS, LEDGER_PERMISSIONS
+from maas_operator.api.traffic import PATH, ServiceTraffic, Traffic
+from maas_operator.cli.main import cli
 from tests.api.grants import granted
 from tests.api.operator_process import custom, operator_process
 from tests.cluster import Cluster
@@ -83,6 +89,11 @@ class House:
     def apply(self, *manifests: Manifest) -> None:
         apply(self.cluster, *manifests)
 
+    @property
+    def service_id(self) -> str:
+        """The uid of the service."""
+        return self.cluster.kubectl("get", "msvc", "assistant", "-n", "team-a", "-o", "jsonpath={.metadata.uid}")
+
     async def chat(self) -> int:
         """The status of a call; 0 where nobody answers."""
         return await self.replica.chat(KEY)
@@ -138,13 +149,26 @@ async def test_what_is_applied_is_served_and_metered_and_what_is_deleted_is_refu
     await house.until(all_counted)
 
     await metrics_show_it(house.replica)
+    before = await traffic_told(house.replica)
+    assert before
+    assert before.services[house.service_id].requests == len(house.engine.asked)
 
     house.agent.end(signal.SIGKILL)
     for _ in range(20):
         assert await house.chat() == 200
     house.agent.start()
     await house.until(all_counted)  # what was served without the agent is metered, once
-    assert await house.chat() == 200
+
+    async def counts_anew() -> bool:
+        assert await house.chat() == 200
+        told = await traffic_told(house.replica)
+        return bool(told and told.services.get(house.service_id, ServiceTraffic()).requests)
+
+    await house.until(counts_anew)
+    after = await traffic_told(house.replica)
+    assert after
+    assert after.replica != before.replica
+    assert after.since > before.since
 
     house.apply(slice_of(house.engine, ready=False))
     await house.until(lambda: house.calls(503))
@@ -166,6 +190,9 @@ async def metrics_show_it(replica: Replica) -> None:
     assert value(shown["maas_gateway_keys"]) == 1
     assert value(shown["maas_gateway_usage_waiting_bytes"]) == 0
     assert value(shown["maas_gateway_publish_failures"]) == 0
+    missing = {tuple(each.labels.values()): each.value for each in shown["maas_operator_permission_missing"].samples}
+    needed = {(each.group, each.resource, verb) for each in GATEWAY_PERMISSIONS for verb in each.verbs}
+    assert missing == dict.fromkeys(needed, 0), "M2: it looks for what it lacks"
     of_envoy = await replica.shown("/metrics/envoy")
     assert set(of_envoy) >= ENVOY_SHOWS
     assert len(of_envoy) < 60
@@ -180,11 +207,82 @@ async def metrics_show_it(replica: Replica) -> None:
     assert healthy.value == 1
 
 
+async def traffic_told(replica: Replica) -> Traffic | None:
+    """What the operator is told; None while the agent does not count yet."""
+    async with aiohttp.request("GET", f"http://127.0.0.1:{replica.metrics}{PATH}") as answer:
+        assert answer.status in {200, 503}, await answer.text()
+        return Traffic.model_validate_json(await answer.read()) if answer.status == 200 else None
+
+
 def value(family: Metric) -> float:
     return sum(each.value for each in family.samples)
 
 
-async def test_81005_a_key_is_refused_once_the_ledger_has_its_quota_and_let_through_with_more(house: House) -> None:
+async def test_a_service_that_sleeps_is_woken_and_what_is_held_outlives_a_killed_agent(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Without an operator: what it would say of the service is written by hand."""
+
+    def says(kind: str, name: str, **status: Any) -> None:
+        patch = json.dumps({"status": status})
+        cluster.kubectl("patch", kind, name, "-n", "team-a", "--subresource=status", "--type=merge", "-p", patch)
+
+    def wish() -> str:
+        path = "jsonpath={.metadata.annotations.maas-operator\\.io/wake-requested-at}"
+        return cluster.kubectl("get", "msvc", "assistant", "-n", "team-a", "-o", path)
+
+    service = assistant()
+    service["spec"]["scaling"] = {"minInstances": 0, "maxInstances": 1}
+    async with Backend("assistant", "tiny", host=own_address()) as engine:
+        made = House(cluster, tmp_path, engine)
+        made.apply(service, api_key(KEY), slice_of(engine, ready=False))
+        says("msvc", "assistant", phase="Stopped", instances={"desired": 0, "ready": 0, "summary": "0/0"})
+        since = "2026-06-01T00:00:00Z"
+        yes = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": since}
+        says("apikey", "ci", conditions=[yes])
+        assert wish() == ""
+        try:
+            made.agent.start()
+            await made.until(made.replica.ready)
+            made.envoy.start()
+            await made.until(lambda: listens(made.replica))
+            asked = [asyncio.create_task(made.chat()) for _ in range(10)]
+            await made.until(lambda: holds(made.replica, 10))
+            told = await traffic_told(made.replica)
+            assert told
+            assert told.services[made.service_id].held == 10
+
+            async def woken() -> bool:
+                return await asyncio.to_thread(wish) != ""
+
+            assert await made.until(woken) < 5
+            said = await asyncio.to_thread(wish)
+            made.agent.end(signal.SIGKILL)
+            made.agent.start()
+            await made.until(lambda: holds(made.replica, 10))
+            assert await asyncio.to_thread(wish) == said, "it was asked for half a minute ago at most"
+            says("msvc", "assistant", phase="Deploying", instances={"desired": 1, "ready": 0, "summary": "0/1"})
+            assert not any(each.done() for each in asked)
+            made.apply(slice_of(engine))
+            assert await asyncio.gather(*asked) == [200] * 10
+            assert len(engine.asked) == 10
+        finally:
+            for process in (made.envoy, made.agent):
+                process.end()
+            cluster.kubectl("delete", "-n", "team-a", "msvc/assistant", "apikey/ci", "endpointslice/assistant-1")
+
+
+async def listens(replica: Replica) -> bool:
+    return await replica.chat("no-key") == 401
+
+
+async def holds(replica: Replica, count: int) -> bool:
+    with contextlib.suppress(aiohttp.ClientError):
+        return value((await replica.shown())["maas_gateway_held_requests"]) == count
+    return False
+
+
+async def test_81005_81006_81101_a_key_is_refused_by_what_its_quota_and_its_account_say(house: House) -> None:
     def quota(tokens: int) -> Manifest:
         manifest = api_key(KEY)
         manifest["spec"]["limits"] = {"tokenQuota": tokens}
@@ -201,6 +299,28 @@ async def test_81005_a_key_is_refused_once_the_ledger_has_its_quota_and_let_thro
 
     await house.until(all_counted)
     house.apply(quota(1_000_000))
+    assert await house.until(lambda: house.calls(200)) < 5
+
+    await an_account_limits_its_keys_and_is_frozen(house)
+
+
+async def an_account_limits_its_keys_and_is_frozen(house: House) -> None:
+    """81101, 81006: by annotations of its Namespace."""
+
+    def done(action: str) -> None:
+        where = f"--kubeconfig={house.cluster.kubeconfig}"
+        assert CliRunner().invoke(cli, ["account", action, "team-a", where]).exit_code == 0
+
+    def annotate(what: str) -> None:
+        house.cluster.kubectl("annotate", "namespace", "team-a", "--overwrite", what)
+
+    annotate(f"{ANNOTATION_DEFAULT_KEY_LIMITS}=requestsPerMinute=1")
+    await house.until(lambda: house.calls(429))
+    annotate(f"{ANNOTATION_DEFAULT_KEY_LIMITS}-")
+    assert await house.until(lambda: house.calls(200)) < 5
+    done("freeze")
+    assert await house.until(lambda: house.calls(401)) < 5
+    done("unfreeze")
     assert await house.until(lambda: house.calls(200)) < 5
 
 
@@ -234,7 +354,27 @@ def model(name: str, product_id: str) -> Manifest:
     return custom("Model", name, spec={"versions": versions, "product": product})
 
 
-async def test_i1_i2_products_and_signing_keys_come_and_go_while_the_gateway_runs(house: House) -> None:
+async def what_a_version_does_not_support_is_refused(house: House) -> None:
+    """From when its Model says so, and as long as it does."""
+    version = {"name": "1k", "source": "hf://acme/tiny", "contextLength": 1024}
+    unsupported = {"unsupportedParameters": ["NAboveOne"]}
+    older = version | unsupported | {"name": "older"}
+    service = of_account("ModelService", "assistant", model={"name": "tiny", "version": "1k"}, resourcePool="pool",
+                         flavor="small")  # fmt: skip
+    house.apply(custom("Model", "tiny", spec={"versions": [older, version]}), service)
+
+    async def answers_two(status: int) -> bool:
+        return await house.replica.chat(KEY, n=2) == status
+
+    assert await answers_two(200), "another version's is no matter"
+    house.apply(custom("Model", "tiny", spec={"versions": [older, version | unsupported]}))
+    await house.until(lambda: answers_two(400))
+    assert await house.chat() == 200
+    await asyncio.to_thread(house.cluster.kubectl, "delete", "model", "tiny")
+    await house.until(lambda: answers_two(200))
+
+
+async def test_i1_i2_m20_products_refusals_and_signing_keys_come_and_go_while_the_gateway_runs(house: House) -> None:
     await house.until(lambda: house.calls(200))
     client = of_account("ApiKey", "app", tag="app", description="d", sha256=digest(SECRET), kind="ClientCredentials")
     house.apply(model("a-old", "1"), model("b-young", "1"), model("other", "2"), client)
@@ -251,6 +391,8 @@ async def test_i1_i2_products_and_signing_keys_come_and_go_while_the_gateway_run
     await asyncio.to_thread(house.cluster.kubectl, "delete", "model", "a-old")
     await house.until(lambda: offered("b-young", "other"))
     await house.until(lambda: told("b-young", "Accepted"))
+
+    await what_a_version_does_not_support_is_refused(house)
 
     assert await client_token(house.replica) == ""
     house.replica.signing.write_text(f"- {{id: a, secret: {'a' * 32}}}")

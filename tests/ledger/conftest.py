@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from maas_operator.api import crd
-from maas_operator.api.kinds import API_KEY
+from maas_operator.api.kinds import API_KEY, MODEL_SERVICE
 from maas_operator.api.names import GROUP
 from maas_operator.ledger.database import open_database
 from tests.cluster import Cluster
@@ -37,7 +37,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/ledger.db"
     server: PostgreSql = request.getfixturevalue("postgresql")
     with psycopg.connect(server.url) as connection:
-        connection.execute("DROP TABLE IF EXISTS usage, position, schema_version")
+        connection.execute(
+            "DROP TABLE IF EXISTS usage, position, event, notification, instance, tariff, schema_version"
+        )
     return server.url
 
 
@@ -50,13 +52,14 @@ def engine(url: str) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A real etcd and API server that knows ApiKeys."""
+    """A real etcd and API server that knows ApiKeys and ModelServices."""
     made = Cluster(NUMBER, tmp_path_factory.mktemp("cluster"))
     made.down()
     try:
         made.up("api")
-        made.kubectl("apply", "--server-side", "-f", "-", stdin=crd.render(API_KEY))
-        made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", f"{API_KEY.plural}.{GROUP}")
+        for kind in (API_KEY, MODEL_SERVICE):
+            made.kubectl("apply", "--server-side", "-f", "-", stdin=crd.render(kind))
+            made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", f"{kind.plural}.{GROUP}")
         yield made
     finally:
         made.down()

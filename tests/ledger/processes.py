@@ -12,6 +12,7 @@ from tests.processes import Process
 SECONDS = 30.0
 NAMESPACE = "maas-system"
 WRITER = "maas-gateway"
+OPERATOR = "maas-operator"
 AUDIENCE = "maas-ledger"
 
 

@@ -16,11 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from maas_operator.api.billing import Facts, FlavorPrice, Interval, Package, Tariff
+from maas_operator.api.events import EventRow, History
+from maas_operator.api.resourcepool import Price
+from maas_operator.api.times import written
 from maas_operator.api.usage import Batch
 from tests.cluster import Cluster
 from tests.ledger.batches import batch, row
 from tests.ledger.conftest import NUMBER
-from tests.ledger.processes import NAMESPACE, WRITER, LedgerProcess, token
+from tests.ledger.processes import NAMESPACE, OPERATOR, WRITER, LedgerProcess, token
 from tests.processes import free_port
 
 ADDRESS = f"10.{200 + NUMBER}.0.9"
@@ -101,9 +105,11 @@ def no_keys(accounts: Cluster) -> None:
     accounts.kubectl("delete", "apikeys", "--all", "-n", "team-a")
 
 
-def send(ledger: LedgerProcess, secret: str, body: Batch | bytes) -> tuple[int, dict[str, object]]:
+def send(
+    ledger: LedgerProcess, secret: str, body: Batch | History | Facts | bytes, to: str = "batches"
+) -> tuple[int, dict[str, object]]:
     data = body if isinstance(body, bytes) else body.model_dump_json(by_alias=True).encode()
-    request = urllib.request.Request(f"{ledger.address}/v1/batches", data, method="POST")
+    request = urllib.request.Request(f"{ledger.address}/v1/{to}", data, method="POST")
     request.add_header("X-Maas-Ledger-Token", secret)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -115,7 +121,8 @@ def send(ledger: LedgerProcess, secret: str, body: Batch | bytes) -> tuple[int, 
 def test_m22_a_key_is_made_here_shown_once_and_only_its_digest_is_in_the_cluster(
     maas: Maas, accounts: Cluster, no_keys: None
 ) -> None:
-    options = ("--services=assistant,coder", "--limits=requestsPerMinute=600", "--expires=30d")
+    limits = ("--limits=requestsPerMinute=600", "--limits=tokenQuota=1000000")
+    options = ("--services=assistant,coder", *limits, "--expires=30d")
     made = maas("key", "create", "CI_nightly", "--description=nightly evaluation", *options, "-n", "team-a")
     assert (made.code, made.err) == (
         0,
@@ -129,7 +136,7 @@ def test_m22_a_key_is_made_here_shown_once_and_only_its_digest_is_in_the_cluster
     assert (shown["tag"], shown["services"], shown["limits"]) == (
         "CI_nightly",
         "assistant,coder",
-        "requestsPerMinute=600",
+        "requestsPerMinute=600,tokenQuota=1000000",
     )
     assert shown["expires"].endswith("Z")
 
@@ -207,6 +214,106 @@ def test_usage_by_ones_own_rights_through_the_api_server(maas: Maas, ledger: Led
     )
     assert "cannot get a token for the ledger" in maas("usage", "-A").err
     assert "usage can be summed up by account, key" in maas("usage", "-n", "team-a", "--by=colour").err
+
+
+def test_m16_the_bill_by_ones_own_rights_through_the_api_server(
+    maas: Maas, ledger: LedgerProcess, accounts: Cluster
+) -> None:
+    start = int(datetime(2026, 3, 31, 22, tzinfo=UTC).timestamp())
+    price = FlavorPrice(flavor="one", price=Price(per_hour="12.50", currency="EUR"))
+    package = Package(name="p", account="team-a", flavor="one", hours=1, start=start)
+    tariff = Tariff(
+        pool="gold", uid="u", generation=1, since=start, flavors=["one"], prices=[price], packages=[package]
+    )
+    spans = [
+        Interval(uid=f"of-{account}", account=account, service=f"{account}/assistant", pool="gold", flavor="one",
+                 start=start, seen=start + 4 * 3600, end=start + 4 * 3600)
+        for account in ("team-a", "team-b")
+    ]  # fmt: skip
+    secret = token(accounts, NAMESPACE, OPERATOR)
+    assert send(ledger, secret, Facts(tariffs=[tariff], intervals=spans), "intervals") == (200, {"grown": 2})
+
+    table = maas("bill", "--month=2026-03", "-n", "team-a")
+    assert table.err == ""
+    lines = table.out.splitlines()
+    assert lines[0] == "Bill of account team-a for 2026-03 (UTC)"
+    assert lines[4].split() == [
+        "team-a",
+        "team-a/assistant",
+        "gold",
+        "one",
+        "2.0000",
+        "1.0000",
+        "12.50",
+        "12.50",
+        "EUR",
+    ]
+    april = json.loads(maas("bill", "--month=2026-04", "--account=team-a", "-o", "json").out)
+    assert [(each["hours"], each["prepaid"], each["amount"]) for each in april["lines"]] == [
+        ("2.0000", "0.0000", "25.00")
+    ]
+    everyone = list(csv.DictReader(io.StringIO(maas("bill", "--month=2026-04", "--all", "-o", "csv", admin=True).out)))
+    totals = [(each["account"], each["amount"]) for each in everyone if each["item"] == "total"]
+    assert totals == [("team-a", "25.00"), ("team-b", "25.00")]
+    now = maas("bill", "-n", "team-a", "-o", "csv")
+    assert (now.code, "so far: until" in now.err) == (0, True)
+    assert "cannot get a token for the ledger" in maas("bill", "-n", "team-b").err
+    assert "cannot get a token for the ledger" in maas("bill", "--all").err
+    assert "month=June is no month: write it as 2026-11" in maas("bill", "--month=June", "-n", "team-a").err
+    assert "exclude each other" in maas("bill", "--all", "--account=team-a").err
+
+
+def happened(number: int, seconds_ago: int, reason: str, service: str = "assistant") -> EventRow:
+    at = int(datetime.now(UTC).timestamp()) - seconds_ago
+    facts = {"id": f"{number:016x}", "time": at, "account": "team-a", "service": f"team-a/{service}"}
+    return EventRow(**facts, type="Normal", reason=reason, message="m")
+
+
+def test_m11_events_of_the_ledger_and_of_the_status_are_shown_together(
+    maas: Maas, ledger: LedgerProcess, accounts: Cluster
+) -> None:
+    rows = [
+        happened(1, 8 * 86400, "Deploying"), happened(2, 120, "Running"), happened(3, 60, "Stopped", "deleted-since"),
+    ]  # fmt: skip
+    assert send(ledger, token(accounts, NAMESPACE, OPERATOR), History(events=rows), "events") == (200, {"new": 3})
+    spec = {"model": {"name": "m"}, "resourcePool": "p", "flavor": "f"}
+    service = {"apiVersion": "maas-operator.io/v1alpha1", "kind": "ModelService", "spec": spec}
+    service["metadata"] = {"name": "assistant", "namespace": "team-a"}
+    accounts.kubectl("apply", "-f", "-", stdin=json.dumps(service))
+    standing = [
+        {
+            "id": f"{number:016x}",
+            "time": written(datetime.now(UTC)),
+            "type": "Warning",
+            "reason": reason,
+            "message": "n",
+        }
+        for number, reason in ((2, "Running"), (4, "Alarm"))
+    ]
+    patch = json.dumps({"status": {"events": standing}})
+    said = ("patch", "msvc", "assistant", "-n", "team-a", "--type=merge", "--subresource=status", "-p", patch)
+    accounts.kubectl(*said)
+
+    table = maas("events", "assistant", "-n", "team-a")
+    assert (table.code, table.err) == (0, "")
+    assert [line.split()[2] for line in table.out.splitlines()[1:]] == ["Running", "Alarm"]
+    longer = json.loads(maas("events", "assistant", "-n", "team-a", "--since=30d", "-o", "json").out)
+    assert [(each["reason"], each["id"][-1]) for each in longer] == [
+        ("Deploying", "1"),
+        ("Running", "2"),
+        ("Alarm", "4"),
+    ]
+    gone = maas("events", "deleted-since", "-n", "team-a", "-o", "csv")
+    assert [line.split(",")[2] for line in gone.out.splitlines()] == ["reason", "Stopped"]
+    never = maas("events", "never-there", "-n", "team-a")
+    assert (never.code, "cannot get ModelService never-there of account team-a" in never.err) == (1, True)
+    ledger.end()
+    try:
+        alone = maas("events", "assistant", "-n", "team-a", "-o", "csv")
+        assert [line.split(",")[2] for line in alone.out.splitlines()] == ["reason", "Running", "Alarm"]
+        assert "only the newest, from the service's status, since the ledger did not answer: cannot ask" in alone.err
+    finally:
+        ledger.start()
 
 
 def test_the_ledgers_metrics_are_not_within_a_users_reach(ledger: LedgerProcess, accounts: Cluster) -> None:

@@ -8,14 +8,13 @@ import pytest
 
 from tests.api.operator_process import Account, Operator, custom, operator_process
 from tests.cluster import Cluster
+from tests.pools.room import NPUS, NPUS_A_NODE, Room
 
 CRDS = Path(__file__).parents[2] / "crds"
 NUMBER = int(os.environ.get("MAAS_POOLS_CLUSTER", "35"))
-NPUS = "huawei.com/Ascend910"
 NODES = 2
-NPUS_A_NODE = 8
-SEEN_SECONDS = 60.0
-"""Limit for the scheduler, the controllers and the operator together."""
+FLAGS = {"kube-controller-manager": ["--horizontal-pod-autoscaler-sync-period=1s"]}
+"""Left out, a HorizontalPodAutoscaler is first looked at after 15 s."""
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +22,7 @@ def cluster() -> Iterator[Cluster]:
     made = Cluster(NUMBER)
     made.down()
     try:
-        made.up("kwok")
+        made.up("kwok", flags=FLAGS)
         made.kubectl("apply", "--server-side", "-f", str(CRDS))
         made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
         made.add_kwok_nodes(NODES, {NPUS: str(NPUS_A_NODE)}, {"accelerator": "huawei-Ascend910"}, prefix="ascend")
@@ -50,3 +49,8 @@ def account(cluster: Cluster) -> Account:
     spec = {"nodeSelector": {"accelerator": "huawei-Ascend910"}, "flavors": flavors}
     made.apply(custom("ResourcePool", "ascend", spec=spec))
     return made
+
+
+@pytest.fixture(scope="session")
+def room(cluster: Cluster, account: Account) -> Room:
+    return Room(cluster, account)

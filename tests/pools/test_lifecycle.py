@@ -11,7 +11,7 @@ import pytest
 from tests.api.operator_process import Account, Operator
 from tests.cluster import Cluster
 from tests.cluster.waiting import wait_until
-from tests.pools.conftest import SEEN_SECONDS
+from tests.pools.room import SEEN_SECONDS
 
 NAME = "walker"
 

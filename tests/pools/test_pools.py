@@ -6,7 +6,7 @@ from typing import Any
 from tests.api.operator_process import Account, Operator
 from tests.cluster import Cluster
 from tests.cluster.waiting import wait_until
-from tests.pools.conftest import NPUS, NPUS_A_NODE, SEEN_SECONDS
+from tests.pools.room import NPUS, NPUS_A_NODE, SEEN_SECONDS
 
 
 def rows(cluster: Cluster) -> dict[str, dict[str, int]]:
@@ -79,6 +79,21 @@ def test_a_node_that_is_cordoned_or_leaves_or_returns_is_seen(
     expect(cluster, operator, x2=(4, 0, 4, 0), x8=(1, 0, 1, 0))
     cluster.add_kwok_nodes(1, {NPUS: str(NPUS_A_NODE)}, {"accelerator": "huawei-Ascend910"}, prefix="fresh")
     expect(cluster, operator, x2=(8, 0, 8, 0), x8=(2, 0, 2, 0))
+
+
+def test_a_node_that_is_tainted_or_loses_its_device_plugin_or_its_life_is_seen(
+    cluster: Cluster, operator: Operator, account: Account
+) -> None:
+    whole, half = {"x2": (8, 0, 8, 0), "x8": (2, 0, 2, 0)}, {"x2": (4, 0, 4, 0), "x8": (1, 0, 1, 0)}
+    cluster.kubectl("taint", "node", "ascend-0000", "repair=yes:NoSchedule")
+    expect(cluster, operator, **half)
+    cluster.kubectl("taint", "node", "ascend-0000", "repair-")
+    expect(cluster, operator, **whole)
+    cluster.set_node_capacity("ascend-0000", {NPUS: "0"})
+    expect(cluster, operator, **half)
+    cluster.set_node_capacity("ascend-0000", {NPUS: str(NPUS_A_NODE)})
+    expect(cluster, operator, **whole)
+    assert operator.metric('maas_pool_instances{flavor="910b-x2",pool="ascend",state="free"}') == 8
 
 
 def test_m3_a_flavor_that_the_pool_lacks_is_refused_with_those_it_has(operator: Operator, account: Account) -> None:

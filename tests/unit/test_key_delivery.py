@@ -16,6 +16,7 @@ from maas_operator.act.answers import ApiError, Outdated
 from maas_operator.act.cluster import Cluster
 from maas_operator.act.events import Events
 from maas_operator.act.executor import Executor
+from maas_operator.act.http import Body
 from maas_operator.api.seen import Manifest
 from maas_operator.api.settings import Settings
 from maas_operator.decide import decide_api_key, with_learned
@@ -23,6 +24,7 @@ from maas_operator.keymaking import digest_of
 from maas_operator.reconcile import Reconciler, Rule, TryAgain
 from maas_operator.watch.keys import Key
 from maas_operator.watch.store import Store
+from tests.unit.act.fakes import patched
 from tests.unit.decide.facts import NOW
 
 KEY = Key("ApiKey", "team-a", "ci")
@@ -56,13 +58,12 @@ class ApiServer:
     def status(self) -> Manifest:
         return dict(self.key.get("status", {}))
 
-    def answer(self, method: str, path: str, body: Manifest) -> Manifest:
-        match method:
-            case "POST":
-                return self._make(body)
-            case "DELETE":
-                return self._remove(path.rsplit("/", 1)[1], body.get("preconditions", {}).get("uid"))
-        return self._patch(body)
+    def answer(self, method: str, path: str, body: Body) -> Manifest:
+        if isinstance(body, list):
+            return self._patch(body)
+        if method == "POST":
+            return self._make(body)
+        return self._remove(path.rsplit("/", 1)[1], body.get("preconditions", {}).get("uid"))
 
     def _make(self, body: Manifest) -> Manifest:
         name = body["metadata"]["name"]
@@ -80,11 +81,9 @@ class ApiServer:
         del self.secrets[name]
         return {}
 
-    def _patch(self, body: Manifest) -> Manifest:
+    def _patch(self, body: list[Manifest]) -> Manifest:
         metadata = self.key["metadata"]
-        if body.get("metadata", {}).get("resourceVersion", metadata["resourceVersion"]) != metadata["resourceVersion"]:
-            raise ApiError(409, {"message": "the object has been modified"})
-        status = _merged(self.status, body["status"])
+        status = patched(self.key, body).get("status", {})
         assert self.delivered in {None, status.get("sha256")}, "a digest was replaced"
         self.delivered = status.get("sha256")
         self.key = self.key | {
@@ -102,16 +101,6 @@ class ApiServer:
             assert counting == [named], "the one key that counts is where the status says"
         assert len(counting) <= 1
         assert not any(each["key"] in str(self.key) for each in self.secrets.values())
-
-
-def _merged(before: Manifest, patch: Manifest) -> Manifest:
-    made = dict(before)
-    for field, value in patch.items():
-        if value is None:
-            made.pop(field, None)
-        else:
-            made[field] = _merged(made.get(field, {}), value) if isinstance(value, dict) else value
-    return made
 
 
 class _Pause:
@@ -141,7 +130,7 @@ class Replica:
     def _feed(self, raw: Manifest) -> None:
         self._store.put(raw)
 
-    async def write(self, method: str, path: str, body: Manifest, *_: Any) -> Manifest:
+    async def write(self, method: str, path: str, body: Body, *_: Any) -> Manifest:
         await _Pause()
         try:
             return self._server.answer(method, path, body)

@@ -1,7 +1,9 @@
 """What Prometheus can ask: named after its conventions (prometheus.io/docs/practices/naming), and documented."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY, generate_latest
@@ -9,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from maas_operator import metrics, serve
+from maas_operator.api.billing import Interval
 from maas_operator.api.usage import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS, Batch, Latencies, UsageRow
 from maas_operator.gateway import counters
 from maas_operator.gateway.facts import Facts
@@ -49,6 +52,15 @@ def counted() -> Meters:
     )
     made = Meters()
     made.batches.labels("counted").inc()
+    ran: dict[str, Any] = {
+        "account": "team-a",
+        "service": "team-a/chat",
+        "pool": "gold",
+        "flavor": "one",
+        "start": 0,
+        "seen": 60,
+    }
+    made.ran(Interval(uid="u", **ran), 60, {"EUR": Fraction(1, 6)})
     made.count(Batch(origin="pod", log="log", start=0, end=9, rows=[row], latencies=[times]))
     return made
 
@@ -57,13 +69,21 @@ def shown() -> dict[str, Metric]:
     """All of ours by name, as Prometheus' own parser reads them; a counter's name is without its _total."""
     counters.show(Facts())
     counters.CONTENT_CONTROL.labels("input", "allowed")
+    counters.HELD.labels("go")
+    counters.WAKES.labels("asked")
     for each in (metrics.ERRORS.labels("k", "r"), metrics.WRITES.labels("k", "v")):
         each.inc(0)
     metrics.RECONCILE_SECONDS.labels("k")
+    metrics.NOTIFICATIONS.labels("delivered").inc(0)
     metrics.SERVICES.labels("Running").set(0)
     metrics.PERMISSION_MISSING.labels("g", "r", "v").set(0)
     metrics.LAST_RESYNC.labels("k").set(0)
+    for each in (metrics.MEASURE_FAILURES, metrics.TASK_FAILURES, metrics.BILLING_LEFT_OUT):
+        each.labels("w").inc(0)
+    pools = metrics.PoolInstances()
+    pools.note("a", [{"name": "one", "capacity": 4, "used": 1, "free": 3, "waiting": 2}])
     texts = [generate_latest(REGISTRY).decode(), generate_latest(counted().registry).decode()]
+    pools.forget("a")
     found = [each for text in texts for each in text_string_to_metric_families(text)]
     return {each.name: each for each in found if each.name.startswith("maas_")}
 
@@ -85,6 +105,27 @@ def test_metrics_keep_to_prometheus_conventions(name: str) -> None:
         assert name.endswith("_seconds")
         assert names == {f"{name}_bucket", f"{name}_count", f"{name}_sum"}
     assert not TAKEN & ({label for each in family.samples for label in each.labels} - {"le"})
+
+
+def test_a_pool_or_flavor_that_goes_takes_its_series_with_it() -> None:
+    def series() -> dict[tuple[str, ...], float]:
+        samples = next(iter(metrics.POOL_INSTANCES.collect())).samples
+        return {(each.labels["pool"], each.labels["flavor"], each.labels["state"]): each.value for each in samples}
+
+    def row(name: str) -> dict[str, object]:
+        return {"name": name, "capacity": 4, "used": 1, "free": 3, "waiting": 2}
+
+    pools = metrics.PoolInstances()
+    pools.note("a", [row("one"), row("two")])
+    pools.note("b", [row("one")])
+    assert series()["a", "one", "waiting"] == 2
+    pools.note("a", [row("two")])
+    assert {each[:2] for each in series()} == {("a", "two"), ("b", "one")}
+    pools.forget("a")
+    pools.forget("never-there")
+    assert {each[0] for each in series()} == {"b"}
+    pools.clear()
+    assert series() == {}
 
 
 def test_every_metric_is_documented_and_no_other() -> None:

@@ -34,7 +34,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "maas-operator.gateway.settings" -}}
 {{- range $name, $value := .Values.gateway.settings }}
 {{- if not (kindIs "invalid" $value) }}
+{{- if kindIs "map" $value }}
+{{ $name }}: {{ toJson $value }}
+{{- else }}
 {{ $name }}: {{ kindIs "float64" $value | ternary (int64 $value) $value }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if .Values.gateway.tls.secretName }}
@@ -63,6 +67,13 @@ contentControl:
 {{- if .Values.gateway.rateLimit.redis.address }}
 rateLimitService: {{ include "maas-operator.limits.name" . }}.{{ .Release.Namespace }}.svc:8081
 {{- end }}
+{{- end -}}
+
+{{/* Seconds that a leaving replica may take: what it holds has its whole time, and then an instance its own. */}}
+{{- define "maas-operator.gateway.drainSeconds" -}}
+{{- with .Values.gateway.settings.holding -}}
+{{- add $.Values.settings.drainSeconds (ternary .seconds 0 (gt (int64 .requests) 0)) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The ports that Envoy asks content control on: a NetworkPolicy sees those of its pods. */}}
@@ -140,6 +151,9 @@ seccompProfile:
 
 {{- define "maas-operator.catalogueReaders" -}}
 {{- range .Values.roles.catalogueReaders }}
+{{- if and .apiGroup (eq .kind "ServiceAccount") }}
+{{- fail (printf "roles.catalogueReaders: service account %s must have no apiGroup: it is of the core group" .name) }}
+{{- end }}
 - kind: {{ .kind }}
   name: {{ .name | quote }}
   {{- if eq .kind "ServiceAccount" }}

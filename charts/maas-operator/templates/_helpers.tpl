@@ -49,6 +49,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* What the operator reads at its start: its settings, whom it asks what there is to do, where it tells of what
+happens, and the image in which weights are fetched. */}}
+{{- define "maas-operator.settings" -}}
+{{- $notifications := pick .Values.notifications "enabled" "allowPrivate" -}}
+{{- $sources := merge (dict "image" (include "maas-operator.image" .)) (.Values.settings.sources | default dict) -}}
+{{- $settings := merge (dict "notifications" $notifications "sources" $sources) .Values.settings -}}
+{{- if .Values.gateway.enabled -}}
+{{- $_ := set $settings "gateways" (list (printf "maas-gateway-metrics.%s.svc:8082" .Release.Namespace)) -}}
+{{- $_ := set $settings "ledger" (printf "http://maas-ledger.%s.svc:8080" .Release.Namespace) -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
+{{/* Annotations of what stays where the release goes or leaves it out. Each tool goes by its own: Argo CD heeds Helm's
+when an Application is deleted, and not when it prunes. IgnoreExtraneous: what is left there is no difference to it. */}}
+{{- define "maas-operator.kept" -}}
+argocd.argoproj.io/compare-options: IgnoreExtraneous
+argocd.argoproj.io/sync-options: Prune=false,Delete=false
+helm.sh/resource-policy: keep
+kustomize.toolkit.fluxcd.io/prune: disabled
+{{- end -}}
+
 {{/* Verbs for people who may write a kind. */}}
 {{- define "maas-operator.writeVerbs" -}}
 [get, list, watch, create, update, patch, delete, deletecollection]

@@ -2,13 +2,23 @@
 
 import json
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from maas_operator.api.conditions import Reason
-from maas_operator.api.permissions import PERMISSIONS
+from maas_operator.api.names import FIELD_MANAGER
+from maas_operator.api.permissions import NOTIFICATION_PERMISSIONS, PERMISSIONS, Lack
 from maas_operator.api.seen import Manifest, WriteFailure
 
+NAMED = 3
+"""Missing permissions that a message names; `kubectl maas auth check` names all."""
 _NOT_ALLOWED = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"')
+_MANAGER = re.compile('conflict with "(?P<manager>[^"]+)"')
+TEST_FAILED = "the server rejected our request due to an error in our request"
+"""All that the API server says of a JSON Patch that cannot be applied (422, without a cause). Of ours only the tests
+can fail."""
+FIELDS_TOLD = 3
+"""Fields of another manager that are named."""
 
 
 class Refused(Exception):  # noqa: N818 it is an answer
@@ -21,6 +31,15 @@ class Refused(Exception):  # noqa: N818 it is an answer
 
 class Outdated(Exception):  # noqa: N818
     """The object is not the one that was seen: look again before deciding anything."""
+
+
+class Contested(Outdated):
+    """Other field managers own fields of the object. `by`: them and their fields, for people; "" where it is ourselves,
+    by another way of writing."""
+
+    def __init__(self, message: str, by: str) -> None:
+        super().__init__(message)
+        self.by = by
 
 
 class Gone(Exception):  # noqa: N818
@@ -52,10 +71,13 @@ def api_error(status: int, body: bytes) -> ApiError:
 
 def judge(what: str, namespace: str, error: ApiError) -> Exception:
     """Refused, Outdated or Gone: what an error on writing an object comes to."""
-    if error.status == HTTPStatus.NOT_FOUND or _terminating(error.answer):
+    if error.status == HTTPStatus.NOT_FOUND or _terminating(error):
         return Gone(error.message)
     if error.status == HTTPStatus.CONFLICT:
-        return Outdated(error.message)
+        owned = [cause for cause in _causes(error) if cause.get("reason") == "FieldManagerConflict"]
+        return Contested(error.message, _others(owned)) if owned else Outdated(error.message)
+    if error.status == HTTPStatus.UNPROCESSABLE_ENTITY and _another(error):
+        return Outdated(f"{what} is another one than was seen: {error.message}")
     if error.status == HTTPStatus.FORBIDDEN:
         return Refused(_forbidden(what, namespace, error))
     if error.status in {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST}:
@@ -75,19 +97,53 @@ def _forbidden(what: str, namespace: str, error: ApiError) -> WriteFailure:
     found = _NOT_ALLOWED.search(error.message)
     if found is None:
         return WriteFailure(what, Reason.REFUSED, f"the API server refuses {what}: {error.message}")
-    resource = ".".join(part for part in (found["resource"], found["group"]) if part)
-    message = (
-        f"the operator may not {found['verb']} {resource}{f' in namespace {namespace}' if namespace else ''}"
-        f"{_purpose(found['group'], found['resource'])}: grant it to the operator's service account, as its chart does"
+    lack = Lack(found["group"], found["resource"], found["verb"])
+    return WriteFailure(what, Reason.FORBIDDEN, may_not([lack], f" in namespace {namespace}" if namespace else ""))
+
+
+def may_not(lacks: Sequence[Lack], where: str = "") -> str:
+    """What the operator may not do, what it is needed for, and how it is granted."""
+    named = [f"{each.verb} {each.title}{where}{_purpose(each)}" for each in lacks[:NAMED]]
+    more = f", and {len(lacks) - NAMED} more" if len(lacks) > NAMED else ""
+    return (
+        f"the operator may not {'; '.join(named)}{more}: grant it to the operator's service account, as its chart does "
+        "(kubectl maas auth grant operator)"
     )
-    return WriteFailure(what, Reason.FORBIDDEN, message)
 
 
-def _purpose(group: str, resource: str) -> str:
-    found = next((each for each in PERMISSIONS if (each.group, each.resource) == (group, resource)), None)
+def _purpose(lack: Lack) -> str:
+    known = (*PERMISSIONS, *NOTIFICATION_PERMISSIONS)
+    found = next((each for each in known if lack in each.lacks()), None)
     return f" (needed for {found.needed_for})" if found else ""
 
 
-def _terminating(answer: Manifest) -> bool:
-    causes = answer.get("details", {}).get("causes", ())
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
+def _causes(error: ApiError) -> list[Manifest]:
+    return list(error.answer.get("details", {}).get("causes") or ())
+
+
+def _others(causes: list[Manifest]) -> str:
+    """The managers other than this operator, each with its fields."""
+    fields: dict[str, list[str]] = {}
+    for cause in causes:
+        found = _MANAGER.search(cause.get("message", ""))
+        manager = found["manager"] if found else "another"
+        if manager != FIELD_MANAGER:
+            fields.setdefault(manager, []).append(cause.get("field", ""))
+    return ", ".join(f"{manager} ({_some(sorted(theirs))})" for manager, theirs in sorted(fields.items()))
+
+
+def _some(fields: list[str]) -> str:
+    more = len(fields) - FIELDS_TOLD
+    return ", ".join(fields[:FIELDS_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _another(error: ApiError) -> bool:
+    """Whether the object has another uid, or resourceVersion, than the patch says: an apply or a merge patch would have
+    changed the uid, which cannot be; a JSON Patch's test has failed."""
+    causes = _causes(error)
+    other_uid = any(cause.get("field") == "metadata.uid" for cause in causes)
+    return other_uid or (error.message == TEST_FAILED and not causes)
+
+
+def _terminating(error: ApiError) -> bool:
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in _causes(error))

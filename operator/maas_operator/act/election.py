@@ -19,6 +19,7 @@ from maas_operator import metrics
 from maas_operator.act.answers import ApiError
 from maas_operator.act.http import Http
 from maas_operator.api.seen import Manifest
+from maas_operator.guard import guarded
 
 LEASE_SECONDS = 15
 """A lease that was not renewed for so long is anybody's."""
@@ -51,30 +52,33 @@ class Election:
         end in time, the process ends, since nothing else is sure to stop it before another replica begins.
         """
         while True:
-            await self._campaign()
+            held = await self._campaign()
             log.info("leading", identity=self._identity)
             metrics.IS_LEADER.set(1)
             work = asyncio.ensure_future(lead())
             try:
-                await self._hold(work)
+                await self._hold(work, held)
             finally:
                 metrics.IS_LEADER.set(0)
                 await _end(work)
                 await self._release()
             log.warning("not leading any more", identity=self._identity)
 
-    async def _campaign(self) -> None:
+    async def _campaign(self) -> float:
+        """Take the lease. Returns since when it is held, at the latest: the time before the attempt, since others count
+        from its write, which the API server may answer late. Nobody leads by one that is answered too late."""
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             if await self._attempt():
-                return
+                return began
             await asyncio.sleep(PERIOD_SECONDS)
 
-    async def _hold(self, work: asyncio.Future[None]) -> None:
-        """Renew until it cannot be renewed in time. Raises what ends the work."""
+    async def _hold(self, work: asyncio.Future[None], renewed: float) -> None:
+        """Renew until it cannot be renewed in time. renewed: when it was last. Raises what ends the work."""
         loop = asyncio.get_running_loop()
-        renewed = loop.time()
         while loop.time() < renewed + DEADLINE_SECONDS:
-            await asyncio.wait({work}, timeout=PERIOD_SECONDS)
+            await asyncio.wait({work}, timeout=min(PERIOD_SECONDS, renewed + DEADLINE_SECONDS - loop.time()))
             if work.done():
                 work.result()
                 raise RuntimeError("the leader's work ended by itself")
@@ -88,6 +92,11 @@ class Election:
 
     async def _attempt(self) -> bool:
         """Take or renew the lease. False where another holds it, or the API server does not agree."""
+        with guarded("election"):
+            return await self._taken()
+        return False
+
+    async def _taken(self) -> bool:
         try:
             self._lease = await self._http.read(f"{self._collection}/{self._name}")
             if self._lease is not None and not self._free(self._lease):
@@ -111,12 +120,12 @@ class Election:
         version = lease["metadata"]["resourceVersion"]
         if version != self._observed[0]:
             self._observed = (version, now)
-        duration: int = lease["spec"].get("leaseDurationSeconds", LEASE_SECONDS)
+        duration: int = _spec(lease).get("leaseDurationSeconds", LEASE_SECONDS)
         return now >= self._observed[1] + duration
 
     async def _write(self, lease: Manifest | None, holder: str) -> Manifest:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        before = lease["spec"] if lease else {}
+        before = _spec(lease) if lease else {}
         same = lease is not None and _holder(lease) == holder
         spec = {
             "holderIdentity": holder,
@@ -144,8 +153,13 @@ class Election:
                 self._lease = await self._write(self._lease, "")
 
 
+def _spec(lease: Manifest) -> Manifest:
+    """Empty where somebody has made the Lease without one."""
+    return lease.get("spec") or {}
+
+
 def _holder(lease: Manifest) -> str:
-    return str(lease.get("spec", {}).get("holderIdentity") or "")
+    return str(_spec(lease).get("holderIdentity") or "")
 
 
 async def _end(work: asyncio.Future[None]) -> None:

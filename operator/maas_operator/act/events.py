@@ -81,5 +81,5 @@ class Events:
 
 def event_name(subject: Manifest, event: Event) -> str:
     """The event's own name: equal for equal events about the same object."""
-    told = "\0".join((subject["metadata"]["uid"], event.type, event.reason, event.message))
+    told = "\0".join((subject["metadata"]["uid"], event.type, event.reason, event.message, event.at or ""))
     return f"{subject['metadata']['name'][:200]}.{hashlib.sha256(told.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""Carrying out a decision: the writes in their order, then the removals."""
+"""Carrying out a decision: the marks, the writes in their order, then the removals."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from maas_operator.act import delivery
 from maas_operator.act.answers import Gone, Refused
 from maas_operator.act.cluster import Cluster
 from maas_operator.api.decision import Decision
-from maas_operator.api.seen import Outcome
+from maas_operator.api.seen import Outcome, Overruled
 
 WRITES_AT_ONCE = 32
 """Requests to the API server in flight, over all decisions: more make it no faster, and crowd out everybody else."""
@@ -29,10 +29,17 @@ class Executor:
         A failed write ends the decision: what comes later needs what comes before. Raises Outdated where an object
         is not the one that was seen. Where there is nothing to write to any more, nothing has failed.
         """
+        overruled: list[Overruled] = []
         try:
+            for mark in decision.marks:
+                async with self._free:
+                    await self._cluster.mark(mark)
             for apply in decision.apply:
                 async with self._free:
-                    await self._cluster.apply(apply)
+                    taken_back = await self._cluster.apply(apply)
+                if taken_back:
+                    overruled.append(taken_back)
+                    log.warning("taken back", child=taken_back.kind, child_name=taken_back.name, by=taken_back.by)
                 metadata = apply.manifest["metadata"]
                 log.info("applied", child=apply.manifest["kind"], child_name=metadata["name"], why=apply.why)
             for remove in decision.remove:
@@ -43,7 +50,7 @@ class Executor:
                 async with self._free:
                     return Outcome(learned=await delivery.carry_out(decision.delivery, self._cluster))
         except Refused as refused:
-            return Outcome((refused.failure,))
+            return Outcome((refused.failure,), overruled=tuple(overruled))
         except Gone:
             log.info("there is nothing to write to any more")
-        return Outcome()
+        return Outcome(overruled=tuple(overruled))

@@ -12,6 +12,7 @@ from maas_operator.api.seen import Manifest
 APPLY = "application/apply-patch+yaml"
 """JSON is YAML too."""
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 JSON = "application/json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 NOT_FOUND = 404
@@ -19,6 +20,9 @@ FIRST_ERROR = 400
 
 _TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
 NO_QUERY: Mapping[str, str] = {}
+
+Body = Manifest | list[Manifest]
+"""What is sent; a list is a JSON Patch."""
 
 
 class Http:
@@ -45,7 +49,7 @@ class Http:
         return _parsed(answer.status, body)
 
     async def write(
-        self, method: str, path: str, body: Manifest, content_type: str = JSON, query: Mapping[str, str] = NO_QUERY
+        self, method: str, path: str, body: Body, content_type: str = JSON, query: Mapping[str, str] = NO_QUERY
     ) -> Manifest:
         """Send a body. Raises ApiError, aiohttp.ClientError or TimeoutError."""
         data = json.dumps(body, separators=(",", ":")).encode()

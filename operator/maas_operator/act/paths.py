@@ -1,12 +1,15 @@
-"""Where the API server has the objects that the operator writes."""
+"""Where the API server has the objects that the operator writes or removes."""
 
 from maas_operator.api.kinds import KINDS
-from maas_operator.api.names import API_VERSION
+from maas_operator.api.names import API_VERSION, LWS_GROUP, LWS_KIND, LWS_VERSION
 from maas_operator.api.seen import Manifest
 
 _CHILDREN = {
     "ConfigMap": ("v1", "configmaps"),
     "Deployment": ("apps/v1", "deployments"),
+    "Job": ("batch/v1", "jobs"),
+    LWS_KIND: (f"{LWS_GROUP}/{LWS_VERSION}", "leaderworkersets"),
+    "Pod": ("v1", "pods"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
     "Secret": ("v1", "secrets"),
     "Service": ("v1", "services"),

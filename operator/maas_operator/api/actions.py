@@ -31,14 +31,16 @@ CORRECTIONS = frozenset({Action.SCALE, Action.QPS, Action.UPGRADE})
 """What may be done in any state to a service whose spec is not accepted: so it is put right (M8)."""
 
 
-def fitting(phase: Phase, accepted: bool) -> tuple[Action, ...]:
-    """The actions that fit a state. accepted: whether the spec can be carried out."""
-    return tuple(each for each in Action if phase in FITS[each] or (each in CORRECTIONS and not accepted))
+def fitting(phase: Phase, accepted: bool, asleep: bool = False) -> tuple[Action, ...]:
+    """The actions that fit a state. accepted: whether the spec can be carried out; asleep: start wakes it."""
+    corrections = frozenset() if accepted else CORRECTIONS
+    also = corrections | ({Action.START} if asleep else frozenset())
+    return tuple(each for each in Action if phase in FITS[each] or each in also)
 
 
-def refusal(name: str, action: Action, phase: Phase, accepted: bool) -> str | None:
+def refusal(name: str, action: Action, phase: Phase, accepted: bool, asleep: bool = False) -> str | None:
     """Why an action does not fit: the state, and the actions that do; None where it fits."""
-    fits = fitting(phase, accepted)
+    fits = fitting(phase, accepted, asleep)
     if action in fits:
         return None
     states = ", ".join(each for each in Phase if each in FITS[action])

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from maas_operator.api.fields import ConditionList, LabelName, Line, MinuteLimits, ObjectName, Part
+from maas_operator.api.fields import ConditionList, LabelName, Line, MinuteLimits, ObjectName, ObservedGeneration, Part
 
 MAX_KEYS_PER_ACCOUNT = 30
 """Keys that an account (a namespace) may have (M22)."""
@@ -155,9 +155,7 @@ class ApiKeyStatus(Part):
         }
     )
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="The metadata.generation that this status speaks of."
-    )
+    observed_generation: ObservedGeneration | None = None
     sha256: Sha256 | None = Field(
         default=None, description="SHA-256 of the key that the operator made and delivered. Once set, for good."
     )

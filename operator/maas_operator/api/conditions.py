@@ -1,6 +1,8 @@
 """Every condition type and every reason, in one table."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 
 class ConditionType(StrEnum):
@@ -12,12 +14,16 @@ class ConditionType(StrEnum):
     """The objects that the spec asks for are in the cluster as they should be."""
     SCHEDULED = "Scheduled"
     """Every instance has a node."""
+    WEIGHTS_READY = "WeightsReady"
+    """What the operator has fetched for the service is there, whole and verified."""
     AVAILABLE = "Available"
     """At least one instance answers."""
     DELIVERED = "Delivered"
     """The key that the operator made is in a Secret, or was until the Secret was removed."""
     UPDATED = "Updated"
     """Every instance runs what the spec (and this operator) would start now."""
+    NOTIFIED = "Notified"
+    """What happens is told to those whom spec.notifications names."""
     READY = "Ready"
     """All is as the spec says."""
     RECONCILING = "Reconciling"
@@ -38,7 +44,13 @@ class Reason(StrEnum):
     POOL_NOT_ALLOWED = "ResourcePoolNotAllowed"
     FLAVOR_NOT_FOUND = "FlavorNotFound"
     ACCELERATOR_UNKNOWN = "AcceleratorUnknown"
+    FLAVOR_IMPOSSIBLE = "FlavorImpossible"
+    FLAVOR_UNFIT = "FlavorUnfit"
+    LEADER_WORKER_SET_MISSING = "LeaderWorkerSetMissing"
     QPS_TOO_HIGH = "QPSTooHigh"
+    PRIORITY_CLASS_NOT_FOUND = "PriorityClassNotFound"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    CREDENTIALS_MISSING = "CredentialsMissing"
     TAG_TAKEN = "TagTaken"
     TOO_MANY_KEYS = "TooManyKeys"
     PRODUCT_ID_TAKEN = "ProductIdTaken"
@@ -49,16 +61,26 @@ class Reason(StrEnum):
     REFUSED = "RefusedByAPIServer"
     WRITE_FAILED = "WriteFailed"
     WAITING_FOR_REMOVAL = "WaitingForRemoval"
+    CONFLICT = "Conflict"
+    # WeightsReady
+    FETCHED = "Fetched"
+    FETCHING = "Fetching"
+    FETCH_FAILING = "FetchFailing"
     # Scheduled, Available, Updated, Ready
     ALL_SCHEDULED = "AllScheduled"
     NO_ROOM = "NoRoom"
+    IN_LINE = "InLine"
+    QUOTA_REACHED = "QuotaReached"
     PLACING = "Placing"
     INSTANCES_REFUSED = "InstancesRefused"
     INSTANCES_READY = "InstancesReady"
     LOADING = "Loading"
     INSTANCE_FAILING = "InstanceFailing"
+    NODE_NOT_READY = "NodeNotReady"
+    SUSPECTED_SUSPENSION = "SuspectedSuspension"
     STOPPED = "Stopped"
     SCALED_TO_ZERO = "ScaledToZero"
+    ASLEEP = "Asleep"
     AUTO_STOPPED = "AutoStopped"
     UP_TO_DATE = "UpToDate"
     ROLLING = "Rolling"
@@ -69,6 +91,11 @@ class Reason(StrEnum):
     DELIVERING = "Delivering"
     DELIVERED = "Delivered"
     WITHDRAWN = "SecretRemoved"
+    # Notified, and of topics
+    TOPIC_FOUND = "TopicFound"
+    TOPIC_NOT_FOUND = "TopicNotFound"
+    NOTIFICATIONS_OFF = "NotificationsOff"
+    DELIVERY_FAILING = "DeliveryFailing"
     # pools
     NODES_FOUND = "NodesFound"
     NO_NODES = "NoNodes"
@@ -90,3 +117,8 @@ class Phase(StrEnum):
 
 QPS_TOO_HIGH_CODE = "ModelArts.4206"
 """M8's error code for a QPS above what is allowed."""
+
+
+def condition(status: Mapping[str, Any], kind: ConditionType) -> dict[str, Any]:
+    """The condition of this type in an object's status; empty where there is none."""
+    return next((each for each in status.get("conditions", ()) if each.get("type") == kind), {})

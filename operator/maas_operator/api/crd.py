@@ -1,4 +1,8 @@
-"""The CustomResourceDefinitions, made from the pydantic models: `python -m maas_operator.api.crd FOLDER...`."""
+"""The CustomResourceDefinitions, made from the pydantic models: `python -m maas_operator.api.crd FOLDER...`.
+
+A rule stands on the very field that it speaks of, where it speaks of one: the API server then asks it of a stored
+object only when that field changes. On the spec it would be asked when anything does, such as the number of instances.
+"""
 
 import copy
 import sys
@@ -7,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from maas_operator.api.fields import Part
+from maas_operator.api.fields import NOT_LOOKED_AT, Part
 from maas_operator.api.kinds import KINDS, Kind
 from maas_operator.api.names import GROUP, VERSION
 
@@ -65,7 +69,7 @@ def _object(kind: Kind) -> Schema:
             "kind": {"type": "string", "description": kind.kind},
             "metadata": {"type": "object"},
             "spec": structural(kind.spec),
-            "status": structural(kind.status),
+            "status": structural(kind.status) | {"default": {"observedGeneration": NOT_LOOKED_AT}},
         },
     }
     if kind.rules:
@@ -98,8 +102,8 @@ def _plain(node: Any, definitions: Schema) -> Any:
             made[key] = _plain(value, definitions)
     if "properties" in made or "additionalProperties" in made:
         made.pop("default", None)
-    if isinstance(made.get("additionalProperties"), dict):
-        made["additionalProperties"].setdefault("maxLength", MAX_MAP_VALUE)
+    if isinstance(values := made.get("additionalProperties"), dict) and values["type"] == "string":
+        values.setdefault("maxLength", MAX_MAP_VALUE)
     return made
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from maas_operator.api.seen import Manifest
+from maas_operator.api.seen import Manifest, ScalingMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,21 @@ class Remove:
     name: str
     uid: str | None
     """None: whatever has the name, which nobody else would choose."""
+    grace_seconds: int | None = None
+    """Of a pod: how long it may take to end; None: as long as its own manifest says."""
+    dependents_first: bool = False
+    """It is gone only after what it owns: its successor must not meet that. Else what it owns follows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Tell Kubernetes what a pod's removal would cost, provided that the pod still has this uid."""
+
+    namespace: str
+    name: str
+    uid: str
+    deletion_cost: str
+    """A number. Of several pods the one with the lowest goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,8 @@ class Event:
     """Normal or Warning."""
     reason: str
     message: str
+    at: str | None = None
+    """Of what can happen again: when it did. It is then told once for each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +86,16 @@ class Decision:
     """The whole status as it should stand."""
     before: tuple[Manifest, ...] = ()
     """The conditions as they stood: a condition's time moves only when its status does."""
+    marks: tuple[Mark, ...] = ()
+    """Before all else: the number of instances may be lowered by what comes after."""
     apply: tuple[Apply, ...] = ()
     """In order: an object stands after those it needs."""
     remove: tuple[Remove, ...] = ()
     delivery: Deliver | Withdraw | None = None
     events: tuple[Event, ...] = ()
+    written_first: bool = False
+    """Nothing is done before the status stands: no object would tell afterwards why it was done."""
     look_again: float | None = None
     """Seconds until it is worth looking again although nothing was seen to change."""
+    scaling_memory: ScalingMemory | None = None
+    """What the next decision on a ModelService has to know of this one."""

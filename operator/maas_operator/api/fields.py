@@ -49,11 +49,30 @@ class MinuteLimits(Part):
     )
 
 
+NOT_LOOKED_AT = -1
+"""observedGeneration of an object that the operator has not looked at. The API server gives it to a new object: kstatus
+(Helm's --wait, Flux) takes an object without a status for one that is as it should be."""
+ObservedGeneration = Annotated[
+    int,
+    Field(
+        ge=NOT_LOOKED_AT,
+        description="The metadata.generation that this status speaks of; -1 before the operator has looked.",
+    ),
+]
+
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 QUANTITY = r"^([0-9]+|[0-9]+\.[0-9]+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+DECIMAL = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$"
+PROBABILITY = r"^(0\.[0-9]{0,5}[1-9][0-9]{0,5}|1(\.0{1,6})?)$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+
+
+def worded(pattern: str, message: str) -> JsonDict:
+    """For strings whose pattern says little to people: the refusal says this, too."""
+    return {"x-kubernetes-validations": [{"rule": f"self.matches(r'{pattern}')", "message": message}]}
+
 
 LABEL_KEYS_RULE: JsonDict = {
     "x-kubernetes-validations": [
@@ -71,6 +90,27 @@ LabelName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)
 LabelKey = Annotated[str, Field(min_length=1, max_length=316, pattern=LABEL_KEY)]
 LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE)]
 Quantity = Annotated[str, Field(min_length=1, max_length=32, pattern=QUANTITY)]
+Decimal = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=16,
+        pattern=DECIMAL,
+        json_schema_extra=worded(
+            DECIMAL, "a number such as 12.50, in quotes: no sign, no exponent, at most 6 decimals"
+        ),
+    ),
+]
+"""A number that is no whole one, written out: the resources have no floats."""
+Probability = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=8,
+        pattern=PROBABILITY,
+        json_schema_extra=worded(PROBABILITY, "a number above 0 and at most 1, in quotes, such as 0.95"),
+    ),
+]
 Text256 = Annotated[str, Field(max_length=256)]
 Line = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -83,6 +123,16 @@ class EnvVar(Part):
     )
     value: Annotated[str, Field(max_length=4096)] = Field(
         description="Its value, as plain text. Never put a secret here: everyone who may read the object can read it."
+    )
+
+
+class Credentials(Part):
+    """Who fetches the weights. The operator never reads the Secret: the kubelet gives it to the pod."""
+
+    secret_name: ObjectName = Field(
+        description="Name of a Secret in the service's namespace, with the usual variables as its keys: HF_TOKEN for "
+        "hf://, MODELSCOPE_API_TOKEN for modelscope://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and, if need be, "
+        "AWS_SESSION_TOKEN) for s3://."
     )
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from maas_operator.api.apikey import ApiKeySpec, ApiKeyStatus
 from maas_operator.api.fields import Part
 from maas_operator.api.model import ModelSpec, ModelStatus
-from maas_operator.api.modelservice import ModelServiceSpec, ModelServiceStatus
+from maas_operator.api.modelservice import ModelServiceSpec
 from maas_operator.api.notificationtopic import NotificationTopicSpec, NotificationTopicStatus
-from maas_operator.api.resourcepool import ResourcePoolSpec, ResourcePoolStatus
+from maas_operator.api.poolstatus import ResourcePoolStatus
+from maas_operator.api.resourcepool import ResourcePoolSpec
+from maas_operator.api.servicestatus import ModelServiceStatus
 
 MAX_SERVICE_NAME = 50
 """Characters of a ModelService's name: its Service needs a DNS label, its pods a few more characters."""
@@ -60,6 +62,7 @@ MODEL_SERVICE = Kind(
         Column("QPS", ".spec.qps", "integer"),
         Column("Phase", ".status.phase"),
         Column("Stops", ".status.autoStop.stopsAt"),
+        Column("Place", ".status.queue.place", "integer", wide=True),
         Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
         Column("Message", '.status.conditions[?(@.type=="Ready")].message', wide=True),
         _AGE,

@@ -1,16 +1,23 @@
-"""ModelService: a served model."""
+"""ModelService: a served model. Its status: api/servicestatus.py."""
 
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from maas_operator.api.conditions import Phase
 from maas_operator.api.durations import Duration
-from maas_operator.api.fields import ConditionList, EnvVar, LabelName, MinuteLimits, ObjectName, Part, Text256
+from maas_operator.api.events import Subscribable
+from maas_operator.api.fields import (
+    Credentials,
+    EnvVar,
+    LabelName,
+    MinuteLimits,
+    ObjectName,
+    Part,
+    Text256,
+)
+from maas_operator.api.scaling import MAX_INSTANCES, Scaling
 
-MAX_INSTANCES = 1000
-"""Instances of one service."""
 MAX_QPS = 1_000_000
 """Requests a second of one service."""
 RESERVED_ARGS = (
@@ -25,7 +32,17 @@ RESERVED_ARGS = (
 )
 """Flags of `vllm serve` that the operator gives itself, from other fields."""
 
+RESERVED_ENV = (
+    "NVIDIA_VISIBLE_DEVICES",
+    "AMD_VISIBLE_DEVICES",
+    "ASCEND_VISIBLE_DEVICES",
+    "HABANA_VISIBLE_DEVICES",
+)
+"""By which device plugins tell a container runtime what a container has: set by somebody else, it would have others'
+devices too."""
+
 _reserved = "[" + ",".join(f"'{flag}'" for flag in RESERVED_ARGS) + "]"
+_reserved_env = "[" + ",".join(f"'{name}'" for name in RESERVED_ENV) + "]"
 
 
 class State(StrEnum):
@@ -43,6 +60,11 @@ class ModelReference(Part):
         default=None,
         description="One of the Model's versions. Left out: the newest (the last of its list) when the service is "
         "first deployed; it is then pinned in status.model.version and never moves by itself.",
+    )
+    credentials: Credentials | None = Field(
+        default=None,
+        description="Who fetches the weights: gated models need each account's own token. Left out: as the version "
+        "says. What is fetched with credentials is shared within the account alone.",
     )
 
 
@@ -66,11 +88,31 @@ class EngineExtras(Part):
     env: Annotated[list[EnvVar], Field(max_length=64)] = Field(
         default=[],
         description="Further environment variables of the engine's container.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"self.all(e, !(e.name in {_reserved_env}))",
+                    "message": f"the device plugin sets {', '.join(RESERVED_ENV)}: leave them out of engine.env (how "
+                    "many devices an instance has is its flavor's to say)",
+                }
+            ],
+        },
     )
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = Field(
         default=None,
         description="Engine image instead of the one that belongs to the flavor's accelerator, with a tag or digest.",
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.matches('^[^@]+(:[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})$') && "
+                    "!self.endsWith(':latest')",
+                    "message": "engine.image needs a tag other than latest, or a digest, so that every instance runs "
+                    "the same engine",
+                }
+            ]
+        },
     )
 
 
@@ -116,10 +158,19 @@ class Balancing(StrEnum):
 class AutoStop(Part):
     """When a service stops by itself."""
 
-    after: Duration = Field(
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {"rule": "has(self.after) || has(self.afterIdle)", "message": "autoStop sets after, afterIdle or both"}
+            ]
+        }
+    )
+
+    after: Duration | None = Field(
+        default=None,
         description="How long the service may run: 1h, 2h, 4h, 6h or any other time of one minute or more, for example "
-        "1h30m. It counts while an instance answers, and not while the service is stopped. Then it stops by itself, "
-        "until `kubectl maas start`.",
+        "1h30m. It counts while an instance answers, and not while the service is stopped or asleep. Then it stops by "
+        "itself, until `kubectl maas start`.",
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
@@ -128,6 +179,50 @@ class AutoStop(Part):
                 }
             ]
         },
+    )
+    after_idle: Duration | None = Field(
+        default=None,
+        description="How long the service may be without any request, one minute or more. Only time in which every "
+        "gateway's requests are known counts, while an instance answers or the service is asleep. Then it stops by "
+        "itself, until `kubectl maas start`.",
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "duration(self) >= duration('1m')",
+                    "message": "autoStop.afterIdle must be one minute or more",
+                }
+            ]
+        },
+    )
+
+
+class WithoutRoom(StrEnum):
+    """What a change does where the pool has no room for a new instance beside those that answer."""
+
+    REPLACE = "Replace"
+    WAIT = "Wait"
+
+
+class Rollout(Part):
+    """How a change reaches the instances."""
+
+    without_room: WithoutRoom | None = Field(
+        default=None,
+        description="New instances come first, and old ones go once they answer. Where the pool has no room for that: "
+        "Replace (also when left out) takes one instance away before its successor starts, if that makes room; a lone "
+        "instance too, and nothing answers while the new one loads. Wait leaves all as they are until there is room.",
+    )
+
+
+class Notifications(Part):
+    """Whom to tell of what happens to a service."""
+
+    topic: ObjectName = Field(description="Name of a NotificationTopic of the same namespace (kubectl get mtopic).")
+    events: Annotated[list[Subscribable], Field(min_length=1, max_length=len(Subscribable))] = Field(
+        description="What is told: Queuing, Running, Alarm, Failed; Terminated (stopped, by a user or by itself, or "
+        "deleted); Updated, Upgraded (a change has reached every instance); Scaled, FellAsleep, Woken; StopsSoon "
+        "(ten minutes before it stops by itself); SuspectedSuspension (an instance hangs).",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
 
 
@@ -138,14 +233,12 @@ class ModelServiceSpec(Part):
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "!has(self.engine) || !has(self.engine.image) || "
-                    "(self.engine.image.matches('^[^@]+(:[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})$') && "
-                    "!self.engine.image.endsWith(':latest'))",
-                    "message": "engine.image needs a tag other than latest, or a digest, so that every instance runs "
-                    "the same engine",
-                    "fieldPath": ".engine.image",
-                    "reason": "FieldValueInvalid",
-                }
+                    "rule": "!has(self.instances) || !has(self.scaling)",
+                    "message": "instances and scaling exclude each other: with scaling the operator decides how many "
+                    "run, between minInstances and maxInstances",
+                    "fieldPath": ".instances",
+                    "reason": "FieldValueForbidden",
+                },
             ]
         }
     )
@@ -169,6 +262,10 @@ class ModelServiceSpec(Part):
         "this field through the scale subresource (an autoscaler needs a first value here); the operator never writes "
         "it.",
     )
+    scaling: Scaling | None = Field(
+        default=None,
+        description="Instead of instances: how many run is decided by the operator, from what the service has to do.",
+    )
     qps: Annotated[int, Field(ge=1, le=MAX_QPS)] | None = Field(
         default=None,
         description="Requests a second that the gateway lets through to the service; more are answered with 429 "
@@ -187,90 +284,18 @@ class ModelServiceSpec(Part):
         "requests of two chosen at random. PrefixAffinity: conversations that begin alike go to the same instance, "
         "whose cache then knows the beginning, unless it has a quarter more than its share of the requests.",
     )
+    priority_class_name: ObjectName | None = Field(
+        default=None,
+        description="A PriorityClass of the cluster. Of services that wait for room in a pool the one with the highest "
+        "value comes first, among equals the one that waits longest.",
+    )
     state: State | None = Field(
         default=None,
         description="Running (also when left out) or Stopped. Stopped removes the pods and keeps everything else.",
     )
     auto_stop: AutoStop | None = Field(default=None, description="When the service stops by itself. Left out: never.")
+    rollout: Rollout | None = Field(default=None, description="How a change reaches the instances.")
+    notifications: Notifications | None = Field(
+        default=None, description="Whom to tell of what happens to the service. Left out: nobody."
+    )
     engine: EngineExtras | None = Field(default=None, description="Additions to the engine's start.")
-
-
-class PinnedModel(Part):
-    """The model and version that the service runs."""
-
-    name: ObjectName = Field(description="Name of the Model.")
-    version: LabelName = Field(description="The version, also when the spec leaves it open.")
-
-
-class AutoStopStatus(Part):
-    """How far the service's time has run down."""
-
-    counted_seconds: Annotated[int, Field(ge=0)] = Field(
-        description="Seconds that had counted at `since`; in all, where that is absent."
-    )
-    since: Annotated[str, Field(max_length=64)] | None = Field(
-        default=None,
-        description="From when on time counts besides. Absent while no instance answers.",
-        json_schema_extra={"format": "date-time"},
-    )
-    stops_at: Annotated[str, Field(max_length=64)] | None = Field(
-        default=None,
-        description="When the service will stop by itself if it goes on running.",
-        json_schema_extra={"format": "date-time"},
-    )
-    stopped_at: Annotated[str, Field(max_length=64)] | None = Field(
-        default=None,
-        description="When it stopped by itself. It stays so until it is started again: `kubectl maas start`.",
-        json_schema_extra={"format": "date-time"},
-    )
-    start_request: Annotated[str, Field(max_length=16)] | None = Field(
-        default=None,
-        description="Digest of the annotation maas-operator.io/start-requested-at as it was then: another starts it.",
-    )
-
-
-class Instances(Part):
-    """Counts of instances."""
-
-    desired: Annotated[int, Field(ge=0)] = Field(description="How many there should be.")
-    ready: Annotated[int, Field(ge=0)] = Field(description="How many answer.")
-    summary: Annotated[str, Field(max_length=32)] = Field(description="Both, as `kubectl get` prints them.")
-
-
-class Endpoint(Part):
-    """An address at which the service answers."""
-
-    name: LabelName = Field(description="Which way in it is.")
-    url: Annotated[str, Field(max_length=512)] = Field(description="Base URL of the OpenAI-compatible API.")
-
-
-class ModelServiceStatus(Part):
-    """What is the case. Written by the operator alone."""
-
-    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="The metadata.generation that this status speaks of."
-    )
-    phase: Phase | None = Field(
-        default=None,
-        description="The conditions in one word: Queuing (no room), Starting (pods being placed), Deploying (image, "
-        "weights, engine loading), Running, Alarm (serving, but an instance fails), Failed, Stopped, Updating "
-        "(spec being rolled), Upgrading (version being rolled).",
-    )
-    service_id: Annotated[str, Field(max_length=64)] | None = Field(
-        default=None, description="The service's id in the paths of the API."
-    )
-    model: PinnedModel | None = Field(default=None, description="The model and version that are deployed.")
-    instances: Instances | None = Field(default=None, description="Instances, desired and ready.")
-    auto_stop: AutoStopStatus | None = Field(default=None, description="How spec.autoStop stands.")
-    replicas: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="Pods there are now; read by the scale subresource."
-    )
-    selector: Annotated[str, Field(max_length=512)] | None = Field(
-        default=None, description="Label selector of the pods; read by the scale subresource."
-    )
-    endpoints: Annotated[list[Endpoint], Field(max_length=8)] = Field(
-        default=[],
-        description="Where the service answers.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    )
-    conditions: ConditionList = Field(default=[])

@@ -4,10 +4,14 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from maas_operator.api.fields import ConditionList, LabelName, ObjectName, Part, Text256
+from maas_operator.api.fields import ConditionList, LabelName, ObjectName, ObservedGeneration, Part, Text256
 
 MAX_CHANNELS = 16
 """Channels of one topic."""
+ERROR_LENGTH = 512
+"""Characters of a delivery's error."""
+REQUESTED_AT_LENGTH = 64
+"""Characters of the annotation that asks for a test; what is longer is cut."""
 
 
 class SecretKey(Part):
@@ -61,13 +65,59 @@ class NotificationTopicSpec(Part):
     )
 
 
-class NotificationTopicStatus(Part):
-    """Whether the topic can be used."""
+_Moment = Annotated[str, Field(max_length=REQUESTED_AT_LENGTH)]
+_Error = Annotated[str, Field(max_length=ERROR_LENGTH)]
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="The metadata.generation that this status speaks of."
+
+class ChannelStatus(Part):
+    """What became of the messages on a channel."""
+
+    name: LabelName = Field(description="Name of the channel.")
+    deliveries: Annotated[int, Field(ge=0)] = Field(default=0, description="Messages that were delivered, in all.")
+    failures: Annotated[int, Field(ge=0)] = Field(default=0, description="Attempts that failed, in all.")
+    last_delivery: _Moment | None = Field(
+        default=None,
+        description="When a message was last delivered.",
+        json_schema_extra={"format": "date-time"},
     )
+    last_error: _Error | None = Field(
+        default=None,
+        description="Why the last attempt failed, and what to do; absent when it succeeded. No URL and no key is ever "
+        "in it.",
+    )
+
+
+class ChannelTest(Part):
+    """What became of a test message on a channel."""
+
+    name: LabelName = Field(description="Name of the channel.")
+    delivered: bool = Field(description="Whether it was delivered.")
+    error: _Error | None = Field(default=None, description="Why it was not.")
+
+
+class TopicTest(Part):
+    """A test that was asked for by the annotation maas-operator.io/test-requested-at."""
+
+    requested_at: _Moment = Field(description="The annotation's value, which tells this test from others.")
+    results: Annotated[list[ChannelTest], Field(max_length=MAX_CHANNELS)] = Field(
+        default=[],
+        description="By channel.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+
+
+class NotificationTopicStatus(Part):
+    """Whether the topic can be used, and what became of its messages."""
+
+    observed_generation: ObservedGeneration | None = None
     channels: Annotated[str, Field(max_length=1088)] | None = Field(
         default=None, description="The channels' names, as `kubectl get` prints them."
     )
+    channel_statuses: Annotated[list[ChannelStatus], Field(max_length=MAX_CHANNELS)] = Field(
+        default=[],
+        description="What became of the messages, by channel. The ledger counts deliveries exactly; these figures may "
+        "lack some after a crash of the operator.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    test: TopicTest | None = Field(default=None, description="The last test (kubectl maas topic test).")
     conditions: ConditionList = Field(default=[])

@@ -32,6 +32,11 @@ def amount(resource: str, text: str) -> int:
     return int(value.to_integral_value(rounding=ROUND_CEILING))
 
 
+def mebibytes(number: int) -> str:
+    """So many bytes as a quantity, rounded up to whole Mi."""
+    return f"{-(-number // 1024**2)}Mi"
+
+
 def same(one: str, other: str) -> bool:
     """Whether two quantities are the same to the API server, which keeps no less than a thousandth (rounded up)."""
     return _thousandths(one) == _thousandths(other)

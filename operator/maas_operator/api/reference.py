@@ -14,7 +14,8 @@ Schema = dict[str, Any]
 HEAD = f"""# Reference of the resources
 
 Made from the models by `make generate`; `kubectl explain KIND.spec` says the same. All are of `{API_VERSION}`
-and of category `maas` (`kubectl get maas -A`). The spec is the user's, the status the operator's.
+and of category `maas` (`kubectl get maas -A`). The spec is the user's, the status the operator's. A field marked * is
+required; what stands in round brackets is asked beside the type.
 """
 
 
@@ -28,10 +29,13 @@ def _section(kind: Kind) -> str:
     names = ", ".join(f"`{name}`" for name in (kind.plural, *kind.short))
     scope = "In an account's namespace" if kind.namespaced else "Cluster-wide"
     lines = [f"## {kind.kind}", "", f"{kind.description} {scope}; {names}.", ""]
-    lines += [f"- {rule['message']}" for rule in schema.get("x-kubernetes-validations", [])]
+    lines += [f"- {message}" for message in _rules(schema)]
     for part in ("spec", "status"):
-        lines += ["", f"### {kind.kind}.{part}", "", "| Field | Type | What it says |", "|---|---|---|"]
-        lines += [_row(*field) for field in _fields(part, schema["properties"][part])]
+        below = schema["properties"][part]
+        lines += ["", f"### {kind.kind}.{part}", ""]
+        lines += [*(f"- {message}" for message in rules), ""] if (rules := _rules(below)) else []
+        lines += ["| Field | Type | What it says |", "|---|---|---|"]
+        lines += [_row(*field) for field in _fields(part, below)]
     return "\n".join([*lines, ""])
 
 
@@ -46,9 +50,13 @@ def _fields(path: str, schema: Schema) -> Iterator[tuple[str, Schema, bool]]:
 
 
 def _row(path: str, schema: Schema, required: bool) -> str:
-    rules = [rule["message"] for rule in schema.get("x-kubernetes-validations", [])]
+    rules = [*_rules(schema), *(f"each: {message}" for message in _rules(schema.get("items", {})))]
     text = " ".join([schema.get("description", ""), *(f"({rule})" for rule in rules)]).replace("|", "\\|")
     return f"| `{path}`{' *' if required else ''} | {_type(schema)} | {text} |"
+
+
+def _rules(schema: Schema) -> list[str]:
+    return [rule["message"] for rule in schema.get("x-kubernetes-validations", [])]
 
 
 def _type(schema: Schema) -> str:
@@ -70,7 +78,7 @@ def _words() -> str:
     reasons = ", ".join(f"`{each}`" for each in Reason)
     phases = ", ".join(f"`{each}`" for each in Phase)
     return (
-        f"## Words in conditions\n\nA field marked * is required.\n\nTypes (Reconciling and Stalled are there only "
+        f"## Words in conditions\n\nTypes (Reconciling and Stalled are there only "
         f"while they are True):\n\n{types}\n\nReasons: {reasons}.\n\nPhases of a ModelService: {phases}.\n"
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from maas_operator.api.actions import Action, fitting, refusal
 from maas_operator.api.conditions import ConditionType, Phase
 from maas_operator.api.modelservice import State
-from maas_operator.api.names import ANNOTATION_START
+from maas_operator.api.names import ANNOTATION_START, LINE_SHOWN
 from maas_operator.api.times import written
 from maas_operator.cli.errors import CliError
 from maas_operator.cli.tables import shown
@@ -23,7 +23,7 @@ def check(service: Manifest, action: Action) -> None:
     phase = _phase(service)
     if phase is None:
         raise CliError(f"the operator has not seen service {name} yet: try again in a moment")
-    if words := refusal(name, action, phase, _accepted(service)):
+    if words := refusal(name, action, phase, _accepted(service), _asleep(service)):
         raise CliError(words)
 
 
@@ -32,7 +32,7 @@ def start(service: Manifest, instances: int | None, now: datetime) -> Patch:
     name = service["metadata"]["name"]
     spec: Patch = {} if service["spec"].get("state") != State.STOPPED else {"state": State.RUNNING.value}
     if instances is not None:
-        spec["instances"] = instances
+        spec |= scale(service, instances, None, None)["spec"]
     elif service["spec"].get("instances") == 0:
         raise CliError(f"service {name} was scaled to no instances: say how many to start, by --instances")
     return {"metadata": {"annotations": {ANNOTATION_START: written(now)}}, "spec": spec}
@@ -41,6 +41,38 @@ def start(service: Manifest, instances: int | None, now: datetime) -> Patch:
 def stop(_: Manifest) -> Patch:
     """Run nothing."""
     return {"spec": {"state": State.STOPPED.value}}
+
+
+def scale(service: Manifest, instances: int | None, least: int | None, most: int | None) -> Patch:
+    """So many instances; or, where the operator decides, other bounds."""
+    name, bounds = service["metadata"]["name"], {"minInstances": least, "maxInstances": most}
+    given = {field: bound for field, bound in bounds.items() if bound is not None}
+    if (instances is None) == (not given):
+        raise CliError(f"say how many instances {name} is to have, or between how many, by --min and --max")
+    if instances is not None and "scaling" in service["spec"]:
+        raise CliError(
+            f"how many instances service {name} has is decided by the operator (spec.scaling): change its bounds, by "
+            "--min and --max"
+        )
+    if given and "scaling" not in service["spec"]:
+        raise CliError(
+            f"service {name} has no bounds, since its spec has no scaling: say how many instances it is to have"
+        )
+    return {"spec": {"instances": instances} if instances is not None else {"scaling": given}}
+
+
+def lowered(service: Manifest, patch: Patch) -> str | None:
+    """What there will be less of, in words, so that instances may go; None: nothing."""
+    spec, asked = service["spec"], patch["spec"]
+    if "scaling" in asked:
+        less = [
+            f"{key} {value} instead of {spec['scaling'][key]}"
+            for key, value in asked["scaling"].items()
+            if value < spec["scaling"][key]
+        ]
+        return " and ".join(less) or None
+    now = instances_of(service)
+    return f"{asked['instances']} instances instead of {now}" if asked["instances"] < now else None
 
 
 def upgrade(service: Manifest, version: str, catalogue: Mapping[str, Manifest]) -> Patch:
@@ -79,6 +111,9 @@ def _facts(service: Manifest) -> Iterator[tuple[str, Any]]:
     yield "Model", f"{spec['model']['name']} {version}"
     yield "Resource pool", f"{spec['resourcePool']}, flavor {spec['flavor']}"
     yield "Instances", status.get("instances", {}).get("summary")
+    yield "Scaling", _scaling(spec, status)
+    yield "Priority class", spec.get("priorityClassName")
+    yield "Waits", _waits(status.get("queue"))
     yield "QPS", spec.get("qps")
     for each in status.get("endpoints", ()):
         yield f"Endpoint ({each['name']})", each["url"]
@@ -90,7 +125,36 @@ def _facts(service: Manifest) -> Iterator[tuple[str, Any]]:
             f"{each['status']}, {each['reason']}: {each['message']} (since {each['lastTransitionTime']})",
         )
     if phase := _phase(service):
-        yield "What fits now", ", ".join(fitting(phase, _accepted(service)))
+        yield "What fits now", ", ".join(fitting(phase, _accepted(service), _asleep(service)))
+
+
+def _scaling(spec: Manifest, status: Manifest) -> str | None:
+    """Between which bounds, and what was decided last and why."""
+    if "scaling" not in spec:
+        return None
+    bounds = f"{spec['scaling']['minInstances']} to {spec['scaling']['maxInstances']}"
+    decided = status.get("scaling", {})
+    if not decided:
+        return bounds
+    since = decided.get("lastScaleTime")
+    return f"{bounds}; {decided['reason']}{f' (since {since})' if since else ''}"
+
+
+def _waits(queue: Manifest | None) -> str | None:
+    """Its place in line, for how many instances, and since when; the Scheduled condition says more."""
+    if queue is None or not (queue["instances"] or queue.get("quota")):
+        return None
+    parts = []
+    if "place" in queue:
+        place = queue["place"] if queue["place"] <= LINE_SHOWN else f"after {LINE_SHOWN} others or more"
+        parts.append(f"place {place} in line for {queue['resource']}, for {queue['instances']} more")
+    if "quota" in queue:
+        parts.append(f"quota {queue['quota']} of pool {queue['pool']} is reached")
+    return f"{'; '.join(parts)} (since {queue['since']})"
+
+
+def _asleep(service: Manifest) -> bool:
+    return "asleepSince" in service.get("status", {}).get("scaling", {})
 
 
 def _phase(service: Manifest) -> Phase | None:

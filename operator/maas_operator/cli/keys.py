@@ -8,7 +8,7 @@ import click
 from maas_operator.api.apikey import MAX_KEYS_PER_ACCOUNT, KeyKind
 from maas_operator.api.keys import tag_taken, too_many_keys
 from maas_operator.api.kinds import API_KEY
-from maas_operator.cli import making, tables
+from maas_operator.cli import held_up, making, tables, telling
 from maas_operator.cli.cluster import Cluster
 from maas_operator.cli.errors import CliError
 from maas_operator.cli.options import on_a_cluster, shown_in_a_form
@@ -29,7 +29,11 @@ def key() -> None:
 @click.option(
     "--services", default="", help="The services that it may call: NAME,NAME. Left out: all of the account's."
 )
-@click.option("--limits", help="What it may use: requestsPerMinute=600,tokensPerMinute=200000,tokenQuota=1000000.")
+@click.option(
+    "--limits",
+    multiple=True,
+    help="What it may use: requestsPerMinute=600,tokensPerMinute=200000,tokenQuota=1000000; may be said again.",
+)
 @click.option("--expires", help="When it becomes invalid: 30d, or 2027-01-31T12:00:00Z. Left out: never.")
 @on_a_cluster
 def create(
@@ -38,7 +42,7 @@ def create(
     description: str,
     kind: str | None,
     services: str,
-    limits: str | None,
+    limits: tuple[str, ...],
     expires: str | None,
 ) -> None:
     """Make a key, here, and show it once. The cluster gets its SHA-256 alone.
@@ -48,7 +52,7 @@ def create(
     secret = new_key()
     names = tuple(name.strip() for name in services.split(",") if name.strip())
     now = datetime.now(UTC)
-    spec = making.spec_of(secret, tag, description, kind, names, making.limits_of(limits), expires, now)
+    spec = making.spec_of(secret, tag, description, kind, names, making.limits_of(",".join(limits)), expires, now)
     _check_room(cluster, tag)
     name = making.name_of(tag)
     cluster.create(API_KEY, making.manifest(name, cluster.account, spec))
@@ -63,7 +67,10 @@ def create(
 @on_a_cluster
 def list_(cluster: Cluster, form: tables.Form) -> None:
     """The account's keys. What they are is nowhere to be seen."""
-    rows = [row(each) for each in sorted(cluster.objects(API_KEY), key=lambda each: str(each["spec"]["tag"]))]
+    found = cluster.objects(API_KEY)
+    held_up.say(API_KEY, found)
+    telling.say(cluster)
+    rows = [row(each) for each in sorted(found, key=lambda each: str(each["spec"]["tag"]))]
     click.echo(tables.render(COLUMNS, rows, form), nl=False)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from maas_operator.api import limits
 from maas_operator.api.apikey import ApiKeySpec, KeyKind, KeyLimits
 from maas_operator.api.names import API_VERSION
 from maas_operator.api.times import written
@@ -15,8 +16,6 @@ from maas_operator.cli.moments import after
 from maas_operator.keymaking import digest_of
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-LIMITS = {field.alias: name for name, field in KeyLimits.model_fields.items()}
-"""What --limits takes: requestsPerMinute and so on."""
 
 
 def name_of(tag: str) -> str:
@@ -71,17 +70,16 @@ def manifest(name: str, account: str, spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def limits_of(text: str | None) -> dict[str, int]:
-    """From NAME=NUMBER,NAME=NUMBER. Raises CliError."""
-    limits = {}
-    for part in (text or "").split(","):
-        name, _, number = part.strip().partition("=")
-        if not part.strip():
-            continue
-        if name not in LIMITS or not number.isdecimal():
-            raise CliError(f"--limits {part}: write NAME=NUMBER, with one of {', '.join(map(str, LIMITS))}")
-        limits[name] = int(number)
-    return limits
+def limits_of(text: str, option: str = "--limits") -> dict[str, int]:
+    """From NAME=NUMBER,NAME=NUMBER, each name once. Raises CliError."""
+    try:
+        found = limits.limits_of(text)
+    except ValueError as error:
+        raise CliError(f"{option} {error}") from error
+    named = [part.partition("=")[0].strip() for part in text.split(",") if part.strip()]
+    if twice := next((name for name in found if named.count(name) > 1), None):
+        raise CliError(f"{option} {text}: {twice} is named twice")
+    return found
 
 
 def _broken(where: tuple[int | str, ...], fields: dict[str, Any]) -> str:
@@ -90,7 +88,7 @@ def _broken(where: tuple[int | str, ...], fields: dict[str, Any]) -> str:
     field = str(where[0])
     rule = aliases[field].description
     if field == "limits" and len(where) > 1:
-        bounds = KeyLimits.model_fields[LIMITS[str(where[1])]]
+        bounds = KeyLimits.model_fields[limits.LIMITS[str(where[1])]]
         rule = bounds.description
     value = fields.get(field)
     shown = value if isinstance(value, str) else ", ".join(map(str, value or ()))

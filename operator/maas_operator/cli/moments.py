@@ -12,19 +12,22 @@ HOW = "write a duration (90m, 24h, 30d, 4w) or a time (2027-01-31, 2027-01-31T12
 
 def before(text: str, now: datetime, option: str) -> datetime:
     """`24h`: that long ago; or the time itself. Raises CliError."""
-    span = _span(text)
-    return now - span if span is not None else _moment(text, option)
+    return _moved(now, text, -1, option)
 
 
 def after(text: str, now: datetime, option: str) -> datetime:
     """`30d`: so long from now; or the time itself. Raises CliError."""
-    span = _span(text)
-    return now + span if span is not None else _moment(text, option)
+    return _moved(now, text, 1, option)
 
 
-def _span(text: str) -> timedelta | None:
+def _moved(now: datetime, text: str, direction: int, option: str) -> datetime:
     found = _SPAN.match(text)
-    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+    if found is None:
+        return _moment(text, option)
+    try:
+        return now + direction * timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError as error:
+        raise CliError(f"{option} {text} is no time that a calendar has: {HOW}") from error
 
 
 def _moment(text: str, option: str) -> datetime:

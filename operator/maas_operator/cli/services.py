@@ -8,9 +8,10 @@ import click
 
 from maas_operator.api.actions import Action
 from maas_operator.api.kinds import MODEL, MODEL_SERVICE
-from maas_operator.cli import changes, tables
+from maas_operator.cli import changes, held_up, tables, telling
 from maas_operator.cli.changes import Manifest, Patch
 from maas_operator.cli.cluster import Cluster
+from maas_operator.cli.confirming import confirm
 from maas_operator.cli.errors import CliError
 from maas_operator.cli.options import on_a_cluster, shown_in_a_form
 
@@ -26,6 +27,9 @@ TRIES = 5
 def list_(cluster: Cluster, all_accounts: bool, form: tables.Form) -> None:
     """The account's services."""
     found = cluster.objects(MODEL_SERVICE, everywhere=all_accounts)
+    held_up.say(MODEL_SERVICE, found)
+    if not all_accounts:
+        telling.say(cluster)
     rows = sorted((row(each) for each in found), key=lambda each: (str(each["account"]), str(each["name"])))
     click.echo(tables.render(("account", *COLUMNS) if all_accounts else COLUMNS, rows, form), nl=False)
 
@@ -35,7 +39,9 @@ def list_(cluster: Cluster, all_accounts: bool, form: tables.Form) -> None:
 @on_a_cluster
 def get(cluster: Cluster, name: str) -> None:
     """A service: what it is, how it is, why, and what can be done with it now."""
-    click.echo(changes.described(cluster.object(MODEL_SERVICE, name)), nl=False)
+    service = cluster.object(MODEL_SERVICE, name)
+    held_up.say(MODEL_SERVICE, [service])
+    click.echo(changes.described(service), nl=False)
 
 
 @click.command()
@@ -43,7 +49,7 @@ def get(cluster: Cluster, name: str) -> None:
 @click.option("--instances", type=click.IntRange(1), help="How many; needed where the service was scaled to none.")
 @on_a_cluster
 def start(cluster: Cluster, name: str, instances: int | None) -> None:
-    """Start a service that is Stopped or Failed."""
+    """Start a service that is Stopped, Failed or asleep."""
     now = datetime.now(UTC)
     _change(cluster, name, Action.START, lambda service: changes.start(service, instances, now))
     click.echo(f"service {name} is being started", err=True)
@@ -60,22 +66,24 @@ def stop(cluster: Cluster, name: str) -> None:
 
 @click.command()
 @click.argument("name")
-@click.argument("instances", type=click.IntRange(1))
+@click.argument("instances", type=click.IntRange(1), required=False)
+@click.option("--min", "least", type=click.IntRange(0), help="At least so many, where the operator decides.")
+@click.option("--max", "most", type=click.IntRange(1), help="At most so many, where the operator decides.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_a_cluster
-def scale(cluster: Cluster, name: str, instances: int, yes: bool) -> None:
-    """Change how many instances run. Fewer: YES has to be typed."""
+def scale(cluster: Cluster, name: str, instances: int | None, least: int | None, most: int | None, yes: bool) -> None:
+    """Change how many instances run; or, of a service with spec.scaling, between how many. Fewer: YES has to be
+    typed."""
 
     def change(service: Manifest) -> Patch:
-        now = changes.instances_of(service)
-        if instances < now and not yes:
-            _confirm(
-                "YES", f"Service {name} will have {instances} instances instead of {now}", f"{name} was not scaled"
-            )
-        return {"spec": {"instances": instances}}
+        patch = changes.scale(service, instances, least, most)
+        if (less := changes.lowered(service, patch)) and not yes:
+            confirm("YES", f"Service {name} will have {less}", f"{name} was not scaled")
+        return patch
 
     _change(cluster, name, Action.SCALE, change)
-    click.echo(f"service {name} is being scaled to {instances}", err=True)
+    wanted = f"to {instances}" if instances is not None else "between its new bounds"
+    click.echo(f"service {name} is being scaled {wanted}", err=True)
 
 
 @click.command()
@@ -109,7 +117,7 @@ def delete(cluster: Cluster, name: str, yes: bool) -> None:
     cluster.object(MODEL_SERVICE, name)
     if not yes:
         asked = f"Service {name} of account {cluster.account} will be gone for good"
-        _confirm("DELETE", asked, f"service {name} was not deleted")
+        confirm("DELETE", asked, f"service {name} was not deleted")
     cluster.delete(MODEL_SERVICE, name)
     click.echo(f"service {name} of account {cluster.account} deleted", err=True)
 
@@ -133,16 +141,13 @@ def row(service: Manifest) -> tables.Row:
 
 def _change(cluster: Cluster, name: str, action: Action, change: Callable[[Manifest], Patch]) -> None:
     """Make a change where it fits the state in which the service is at that moment."""
-    for _ in range(TRIES):
+    for tried in range(TRIES):
         service = cluster.object(MODEL_SERVICE, name)
+        if not tried:
+            held_up.say(MODEL_SERVICE, [service])
         changes.check(service, action)
         patch: dict[str, Any] = {"metadata": {}} | change(service)
         patch["metadata"]["resourceVersion"] = service["metadata"]["resourceVersion"]
         if cluster.patch(MODEL_SERVICE, name, patch):
             return
     raise CliError(f"service {name} changes all the time: nothing was done; try again")
-
-
-def _confirm(word: str, asked: str, otherwise: str) -> None:
-    if click.prompt(f"{asked}. Type {word} to go on", err=True) != word:
-        raise CliError(otherwise)

@@ -1,14 +1,17 @@
-"""Rows as a table for people, as CSV or as JSON. Pure."""
+"""Rows as a table for people, as CSV, JSON or YAML. Pure."""
 
 import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from decimal import Decimal
+from typing import Any, Literal
 
-Form = Literal["table", "csv", "json"]
-FORMS: tuple[Form, ...] = ("table", "csv", "json")
-Cell = str | int | float | None
+import yaml
+
+Form = Literal["table", "csv", "json", "yaml"]
+FORMS: tuple[Form, ...] = ("table", "csv", "json", "yaml")
+Cell = str | int | float | Decimal | None
 Row = Mapping[str, Cell]
 
 _GAP = "   "
@@ -21,10 +24,21 @@ def render(columns: Sequence[str], rows: Sequence[Row], form: Form) -> str:
     Columns are names as in JSON (promptTokens): a table's head shows them as PROMPT TOKENS, CSV as they are.
     """
     if form == "json":
-        return json.dumps([{column: row.get(column) for column in columns} for row in rows], indent=2) + "\n"
+        return json.dumps(_listed(columns, rows), indent=2) + "\n"
+    if form == "yaml":
+        return yaml.safe_dump(_listed(columns, rows), sort_keys=False, allow_unicode=True)
     if form == "csv":
         return _csv(columns, rows)
     return _table(columns, rows)
+
+
+def _listed(columns: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as JSON and YAML have them: amounts of money as strings, which lose nothing."""
+    return [{column: _plain(row.get(column)) for column in columns} for row in rows]
+
+
+def _plain(cell: Cell) -> Any:
+    return str(cell) if isinstance(cell, Decimal) else cell
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
@@ -46,7 +60,9 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
     lines = [[_title(column) for column in columns]]
     lines += [[shown(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    numeric = [bool(rows) and all(isinstance(row.get(column), int | float) for row in rows) for column in columns]
+    numeric = [
+        bool(rows) and all(isinstance(row.get(column), int | float | Decimal) for row in rows) for column in columns
+    ]
     texts = []
     for line in lines:
         cells = zip(line, widths, numeric, strict=True)

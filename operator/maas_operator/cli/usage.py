@@ -10,7 +10,7 @@ from maas_operator.api.usage import GROUPINGS, UsageLine
 from maas_operator.cli import moments, tables
 from maas_operator.cli.cluster import Cluster
 from maas_operator.cli.errors import CliError
-from maas_operator.cli.options import on_a_cluster, shown_in_a_form
+from maas_operator.cli.options import of_the_ledger, on_a_cluster, shown_in_a_form
 
 SUMS = ("requests", "failures", "promptTokens", "completionTokens", "totalTokens")
 TIMES = ("firstTokenMs", "durationMs")
@@ -24,7 +24,7 @@ TIMES = ("firstTokenMs", "durationMs")
 @click.option("--since", default="24h", show_default=True, help="From when on: 24h, 30d, or 2027-01-31T12:00:00Z.")
 @click.option("--until", help="Until when; the same forms.")
 @click.option("--by", default="service", show_default=True, help=f"What each line sums up: {', '.join(GROUPINGS)}.")
-@click.option("--ledger-namespace", default="maas-system", show_default=True, help="Where the ledger runs.")
+@of_the_ledger
 @shown_in_a_form
 @on_a_cluster
 def usage(

@@ -13,10 +13,15 @@ def selector(name: str) -> dict[str, str]:
     return {names.LABEL_SERVICE: name}
 
 
+def routed(name: str) -> dict[str, str]:
+    """Labels that find those of a service's pods that take requests, where others work for them."""
+    return selector(name) | {names.LABEL_APP: names.APP}
+
+
 def labels(name: str) -> dict[str, str]:
     """Labels of all that belongs to a service."""
     return {
-        "app.kubernetes.io/name": "model-service",
+        names.LABEL_APP: names.APP,
         "app.kubernetes.io/instance": name,
         names.LABEL_MANAGED_BY: names.FIELD_MANAGER,
         names.LABEL_SERVICE: name,

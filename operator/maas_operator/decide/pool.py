@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from maas_operator.api.conditions import ConditionType, Reason
 from maas_operator.api.decision import Decision
 from maas_operator.api.resourcepool import Flavor, ResourcePoolSpec
-from maas_operator.api.seen import Manifest, NodeSeen, PoolSeen
+from maas_operator.api.seen import Manifest, NodeSeen, PodSeen, PoolSeen, Standing
 from maas_operator.decide import conditions
-from maas_operator.decide.accelerators import accelerators
+from maas_operator.decide.accelerators import accelerator_of, accelerators, impossible
 from maas_operator.decide.identity import label_value
 from maas_operator.decide.instances import FINISHED
 from maas_operator.decide.room import capacity, free, pool_nodes, usable
@@ -49,8 +49,7 @@ def decide_pool(seen: PoolSeen, now: datetime) -> Decision:
 def _rows(spec: ResourcePoolSpec, seen: PoolSeen, able: Sequence[NodeSeen]) -> list[Manifest]:
     pool = label_value(seen.pool["metadata"]["name"])
     alive = [pod for pod in seen.pods if pod.phase not in FINISHED and pod.pool == pool]
-    used = Counter(pod.flavor for pod in alive if pod.node is not None)
-    waiting = Counter(pod.flavor for pod in alive if pod.node is None and not pod.leaving)
+    used, waiting = _counts(spec, alive, seen.asking)
     return [
         {
             "name": flavor.name,
@@ -63,12 +62,39 @@ def _rows(spec: ResourcePoolSpec, seen: PoolSeen, able: Sequence[NodeSeen]) -> l
     ]
 
 
+def _counts(
+    spec: ResourcePoolSpec, pods: Sequence[PodSeen], asking: Sequence[Standing]
+) -> tuple[Counter[str], Counter[str]]:
+    """Instances that have a node, and those that wait for one, by flavor. An instance of several hosts counts once; one
+    that waits in line has no pods yet."""
+    hosts = {flavor.name: flavor.hosts or 1 for flavor in spec.flavors}
+    instances: dict[tuple[str | None, ...], list[PodSeen]] = {}
+    for pod in pods:
+        one = pod.name if hosts.get(pod.flavor or "", 1) == 1 else pod.group
+        instances.setdefault((pod.namespace, pod.service, pod.flavor, one), []).append(pod)
+    used: Counter[str] = Counter()
+    waiting: Counter[str] = Counter()
+    staying: Counter[tuple[str | None, ...]] = Counter()
+    for (namespace, service, flavor, _), parts in instances.items():
+        leaving = any(pod.leaving for pod in parts)
+        if sum(pod.node is not None for pod in parts) >= hosts.get(flavor or "", 1):
+            used[flavor or ""] += 1
+        elif not leaving:
+            waiting[flavor or ""] += 1
+        staying[namespace, service, flavor] += not leaving
+    for each in (each for each in asking if each.waiting or each.quota):
+        waiting[each.flavor] += max(0, each.desired - staying[each.namespace, each.name, each.flavor])
+    return used, waiting
+
+
 def _verdicts(spec: ResourcePoolSpec, body: Manifest) -> conditions.Verdicts:
     unknown = [flavor for flavor in spec.flavors if _unknown(flavor)]
     if unknown:
         told = ", ".join(f"{flavor.name} ({flavor.accelerator.type})" for flavor in unknown if flavor.accelerator)
         message = f"unknown accelerator types: {told}; this operator knows {', '.join(accelerators())}"
         return conditions.simple(conditions.Verdict(False, Reason.ACCELERATOR_UNKNOWN, message))
+    if wrong := list(filter(None, map(_impossible, spec.flavors))):
+        return conditions.simple(conditions.Verdict(False, Reason.FLAVOR_IMPOSSIBLE, "; ".join(wrong)))
     accepted = conditions.Verdict(True, Reason.ACCEPTED, "the spec can be carried out")
     if body["readyNodes"]:
         ready = conditions.Verdict(True, Reason.NODES_FOUND, f"{body['readyNodes']} of {body['nodes']} nodes take pods")
@@ -80,6 +106,11 @@ def _verdicts(spec: ResourcePoolSpec, body: Manifest) -> conditions.Verdicts:
     if not ready.status:
         verdicts[ConditionType.RECONCILING] = conditions.Verdict(True, ready.reason, ready.message)
     return verdicts
+
+
+def _impossible(flavor: Flavor) -> str | None:
+    known = accelerator_of(flavor)
+    return impossible(flavor, known) if known else None
 
 
 def _unknown(flavor: Flavor) -> bool:

@@ -17,6 +17,8 @@ FLUSH_MILLISECONDS = 10
 (--file-flush-min-size-kb 0) would cost 17 us a request; this costs 1."""
 PROGRESS_SECONDS = 1
 """Between two lines on a request that is under way."""
+LONG_MILLISECONDS = PROGRESS_SECONDS * 500
+"""A request of so long may have such a line: a timer may be early."""
 PROGRESS = "progress"
 """Folder beside the access log, of the Envoy that runs now: what it writes of requests under way."""
 DEAD = "progress-of-dead"
@@ -29,6 +31,9 @@ KILLED = "KILLED"
 """A flag of our own beside Envoy's: it was killed while the answer was under way."""
 HUNG_UP = frozenset({"DC", "DR", "DPE"})
 """Envoy's response flags that say that the client was gone before the answer's end."""
+
+FIRST_FAILURE = 500
+"""Of the statuses that Envoy answers with by itself where a service should have: no instance, none that is well."""
 
 Count = Annotated[int, Field(ge=0)]
 Flags = Annotated[str, BeforeValidator(lambda flags: "" if flags == "-" else flags)]
@@ -73,7 +78,8 @@ class Line(BaseModel):
     path: str
     """Without the query."""
     code: Count
-    """HTTP status; 0: the client was gone, or Envoy was killed, before there was one."""
+    """HTTP status; 0: the client was gone, or Envoy was killed, before there was one. A stream that got comments while
+    it was held has 200, also where it then failed."""
     flags: Flags = ""
     """Envoy's response flags, comma-separated: DC client hung up, UH no ready instance, UF connection failed, UT timed
     out, RL limited, UAEX refused. Empty: none."""
@@ -84,7 +90,25 @@ class Line(BaseModel):
     output_control: str = ""
     """The same of the answer."""
     upstream: str | None = None
-    """ADDRESS:PORT of the instance that answered."""
+    """ADDRESS:PORT of the instance that answered; of a stream that got comments while it was held, the agent's; of a
+    request that was late for its service's last instance, that of Envoy's own listener (listener._late)."""
+    unreached: bool = False
+    """That listener said no in an instance's place."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether an instance answered, whatever it said."""
+        return self.upstream is not None and not self.unreached
+
+    @property
+    def let_through(self) -> bool:
+        """Whether it was for a service, and nothing refused it: its key, a limit, content control."""
+        return self.service_id is not None and (self.upstream is not None or self.code >= FIRST_FAILURE)
+
+    @property
+    def without_instance(self) -> bool:
+        """Whether it was let through, and no instance was there to answer it."""
+        return self.let_through and not self.answered and self.code >= FIRST_FAILURE
 
     @property
     def total_tokens(self) -> int:
@@ -125,6 +149,7 @@ FORMAT: dict[str, str] = {
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "upstream": "%UPSTREAM_HOST%",
+    "unreached": "%DYNAMIC_METADATA(maas:unreached)%",
 }
 """Field of a line -> Envoy's command."""
 CONTROL_FORMAT: dict[str, str] = {

@@ -15,15 +15,26 @@ import aiohttp
 from aiohttp import web
 
 from maas_operator.gateway import errors, generating, products
-from maas_operator.gateway.envoy.names import AUTHORIZATION, CLIENT, SERVICE_ID
+from maas_operator.gateway.envoy.names import (
+    ARRIVED,
+    AUTHORIZATION,
+    CLIENT,
+    HOLD_PATH,
+    KEEP_ALIVE,
+    LENGTH,
+    SERVICE,
+    SERVICE_ID,
+)
 from maas_operator.gateway.errors import Error
 from maas_operator.gateway.facts import Facts, Key, Product, Reach
+from maas_operator.gateway.holding import Holder
+from maas_operator.gateway.keeping import REQUEST_ID, Keeper
+from maas_operator.gateway.places import Answer
 from maas_operator.gateway.products import may_call
 from maas_operator.gateway.settings import GatewaySettings
 from maas_operator.gateway.signing import SigningKey
 from maas_operator.gateway.tokens import sign
 
-REQUEST_ID = "x-request-id"
 LINES_TYPE = "application/x-ndjson"
 """An object a line. What is called application/json the gateway holds back until it is whole, to count tokens in it."""
 LARGEST = 1 << 20
@@ -32,23 +43,33 @@ LARGEST = 1 << 20
 
 @dataclass(frozen=True)
 class Agent:
-    """What the answers are made from. inner: Envoy's address for requests that the agent makes for a client."""
+    """What the answers are made from. come: told of each request that Envoy would hold, whether or not there is a place
+    for it: its id, its service's id, and when it came, seconds since 1970. inner: Envoy's address for requests that the
+    agent makes for a client."""
 
     settings: GatewaySettings
     facts: Callable[[], Facts]
     signing: Callable[[], tuple[SigningKey, ...]]
+    come: Callable[[str, str, float], None]
+    holder: Holder
+    keeper: Keeper
     http: aiohttp.ClientSession
     inner: str
 
     def app(self) -> web.Application:
         """The application, to be served on loopback."""
         app = web.Application(client_max_size=LARGEST)
+        app.on_shutdown.append(self._closing)
         app.add_routes(
             [
                 web.get("/v1/models", self.models),
                 web.get("/v1/maas/models", self.offered),
                 web.post("/v1/maas/generatestream", self.generate),
                 web.post("/oauth2/token", self.token),
+                web.get(HOLD_PATH, self.hold),
+                # as far as Envoy was told to give them to the agent
+                web.post("/v1/chat/completions", self.keeper.answer),
+                web.post("/v1/completions", self.keeper.answer),
             ]
         )
         return app
@@ -68,6 +89,18 @@ class Agent:
             return _list(service.names)
         mine = (each for each in facts.services if each.reach == Reach.OPEN and may_call(each, account, key))
         return _list(sorted({name for service in mine for name in service.names}))
+
+    async def hold(self, request: web.Request) -> web.Response:
+        """Whether a request that Envoy holds may go on: answered when that is known. No client's path leads here."""
+        service, client = request.headers[SERVICE], request.headers[CLIENT]
+        arrived, request_id = int(request.headers[ARRIVED]) / 1000, request.headers[REQUEST_ID]
+        self.come(request_id, service, arrived)
+        if KEEP_ALIVE in request.headers:
+            length = int(request.headers[LENGTH])
+            answer = await self.keeper.offer(service, client, arrived, request_id, length)
+        else:
+            answer = await self.holder.wait(service, client, arrived)
+        return web.Response(text=answer, status=503 if answer == Answer.AGAIN else 200)
 
     async def token(self, request: web.Request) -> web.Response:
         """I1: a token for a client's id (ACCOUNT/NAME of an ApiKey of kind ClientCredentials) and secret."""
@@ -89,6 +122,9 @@ class Agent:
     async def offered(self, _: web.Request) -> web.Response:
         """I2: all products of the catalogue, whether or not a service serves them to this key now."""
         return web.json_response({"models": [products.listed(each) for each in self.facts().products]})
+
+    async def _closing(self, _: web.Application) -> None:
+        self.holder.close()
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """I3: the engine's completions, line by line. The request goes through Envoy once more, as the client's own:

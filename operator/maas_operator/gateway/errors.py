@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from maas_operator.api.model import Parameter
+
 
 @dataclass(frozen=True, slots=True)
 class Error:
@@ -20,6 +22,25 @@ class Error:
 BAD_REQUEST = Error(
     400, "ModelArts.81001", "The request body cannot be parsed, or its model is empty: send a JSON object with a model."
 )
+MOST_KEEP_ALIVE = 60
+"""Seconds between two comments in a stream that is held; at least 1."""
+BAD_KEEP_ALIVE = Error(
+    400,
+    "ModelArts.81001",
+    f"X-SSE-Keep-Alive is not seconds: send a whole number from 1 to {MOST_KEEP_ALIVE}, or leave the header out.",
+)
+_MODEL = "Model %METADATA(ROUTE:maas:model)%"
+NO_CHOICES = Error(
+    400, "ModelArts.81001", f"{_MODEL} does not support n above 1: leave n out, and send a request for each answer."
+)
+NO_BEAM_SEARCH = Error(400, "ModelArts.81001", f"{_MODEL} does not support use_beam_search: leave it out.")
+NO_LENGTH_PENALTY = Error(400, "ModelArts.81001", f"{_MODEL} does not support length_penalty: leave it out, or send 1.")
+UNSUPPORTED = {
+    Parameter.N_ABOVE_ONE: NO_CHOICES,
+    Parameter.BEAM_SEARCH: NO_BEAM_SEARCH,
+    Parameter.LENGTH_PENALTY: NO_LENGTH_PENALTY,
+}
+"""What is answered where a version does not support what a request asks for (M20)."""
 NO_KEY = Error(
     400, "ModelArts.81002", "The Authorization header is missing or malformed: send Authorization: Bearer KEY."
 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from maas_operator.api.model import Parameter
 from maas_operator.api.modelservice import Balancing
 
 
@@ -11,11 +12,15 @@ class Reach(StrEnum):
     """Whether a service can be called."""
 
     OPEN = "Open"
-    """It can; without endpoints it answers 503 until it has some."""
+    """It can; without endpoints its requests are held, if it will have some, or answered 503."""
     STOPPED = "Stopped"
     """Its user stopped it, or it never was accepted."""
     FROZEN = "Frozen"
     """The platform's team froze it, or its account."""
+
+
+Address = tuple[str, int]
+"""IP address and TCP port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Service:
     model: str
     version: str
     """The Model's version that it runs; "" while that is not known."""
-    endpoints: tuple[tuple[str, int], ...] = ()
+    endpoints: tuple[Address, ...] = ()
     """Address and port of each instance that is ready and not leaving, sorted."""
     reach: Reach = Reach.OPEN
     qps: int | None = None
@@ -48,6 +53,14 @@ class Service:
     """Other accounts that may call it."""
     shared_with_all: bool = False
     balancing: Balancing = Balancing.LEAST_REQUEST
+    awaited: bool = False
+    """It will have instances, by all that is known."""
+    unsupported: tuple[Parameter, ...] = ()
+    """What of a request's parameters its model's version does not support."""
+    asleep: bool = False
+    """The operator decides how many instances it has, and it has none: a request wakes it."""
+    wake_requested: str = ""
+    """The annotation that last asked the operator to wake it."""
 
     @property
     def path(self) -> str:
@@ -100,6 +113,16 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds that a request waits, from the settings."""
+
+    held: int = 600
+    """For an instance to be there."""
+    backend: int = 600
+    """For a byte from it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What was seen of the cluster, read once. Services stand in the order in which they win a name that several
     have: the older first."""
@@ -108,13 +131,16 @@ class Facts:
     keys: tuple[Key, ...] = ()
     products: tuple[Product, ...] = ()
     """What Intel's API offers, sorted by name; no two have the same id."""
-    replicas: tuple[tuple[str, int], ...] = ()
+    replicas: tuple[Address, ...] = ()
     """Address and port of each ready replica of the gateway, this one among them: a limit is shared out over them."""
     over_limit: frozenset[str] = field(default=frozenset())
     """Keys (ACCOUNT/NAME) and services (ids) that are past their tokens a minute."""
     shared: bool = False
     """Limits are counted for all replicas in a store. What is held here is each replica's own: a net below the store's,
     for when that does not answer."""
+    holding: frozenset[str] = frozenset()
+    """Services (ids) whose requests are held."""
+    waits: Waits = Waits()
     unreadable: tuple[str, ...] = ()
     """What is wrong with objects that are not as the CRDs say, and are left out."""
 

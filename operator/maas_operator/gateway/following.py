@@ -1,4 +1,4 @@
-"""The access log's lines as they are written, also when another file takes the log's place."""
+"""Lines of Envoy's logs as they are written, also when another file takes the log's place."""
 
 import asyncio
 import os
@@ -16,8 +16,15 @@ AT_ONCE = 1 << 20
 
 
 async def follow(path: Path) -> AsyncIterator[list[Line]]:
-    """Lines from now on, those of each look together; an empty list where there was nothing new. What is no line is
-    passed over: counting for the bill is the shipper's business, not this."""
+    """The access log's lines from now on, those of each look together; an empty list where there was nothing new. What
+    is no line is passed over: counting for the bill is the shipper's business, not this."""
+    async for texts in follow_texts(path, INTERVAL):
+        yield [line for text in texts if (line := _line(text))]
+
+
+async def follow_texts(path: Path, interval: float) -> AsyncIterator[list[bytes]]:
+    """A file's whole lines from now on, without their ends, those of each look together; an empty list where there was
+    nothing new. interval: seconds between two looks."""
     file: BinaryIO | None = None
     rest = b""
     first = True
@@ -27,12 +34,12 @@ async def follow(path: Path) -> AsyncIterator[list[Line]]:
             first = False
         data = file.read(AT_ONCE) if file else b""
         *whole, rest = (rest + data).split(b"\n")
-        yield [line for text in whole if (line := _line(text))]
+        yield whole
         if file and not data and _replaced(file, path):
             file.close()
             file = None
         elif len(data) < AT_ONCE:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(interval)
 
 
 def _open(path: Path, at_end: bool) -> BinaryIO | None:

@@ -35,12 +35,13 @@ def may_call(service: Service, account: str, key: Key | None) -> bool:
 
 def service_for(product: Product, facts: Facts, account: str, key: Key | None) -> Service | None:
     """The service of the product's Model that answers for a key; None where it may call none. One that can answer now
-    comes before one that cannot, the account's own before those that others share with it, the older first."""
+    comes before one that will, and that before one that cannot; the account's own before those that others share with
+    it, the older first."""
     candidates = [
         each for each in facts.services if each.model == product.catalogue_model and may_call(each, account, key)
     ]
     return min(candidates, key=lambda each: _rank(each, account), default=None)
 
 
-def _rank(service: Service, account: str) -> tuple[bool, bool, bool]:
-    return service.reach != Reach.OPEN, not service.endpoints, service.namespace != account
+def _rank(service: Service, account: str) -> tuple[bool, bool, bool, bool]:
+    return service.reach != Reach.OPEN, not service.endpoints, not service.awaited, service.namespace != account

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from maas_operator.api.conditions import ConditionType
+from maas_operator.api.conditions import ConditionType, Phase
 from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE
-from maas_operator.api.names import ANNOTATION_FROZEN, GROUP, VERSION
+from maas_operator.api.names import ANNOTATION_DEFAULT_KEY_LIMITS, ANNOTATION_FROZEN, ANNOTATION_WAKE, GROUP, VERSION
 from maas_operator.api.seen import Manifest
 from maas_operator.gateway.gather import SERVICE_OF_SLICE
 from maas_operator.watch.keys import Key
@@ -67,9 +67,15 @@ class Seen(Versions):
 def _service(raw: Manifest) -> Manifest:
     status = raw.get("status", {})
     auto_stop = _part(status.get("autoStop") or {}, ("stoppedAt",))
-    return _object(raw, "uid", "creationTimestamp") | {
+    instances = _part(status.get("instances") or {}, ("desired",))
+    fails = status.get("conditions", ()) if status.get("phase") == Phase.FAILED else ()
+    why = [_part(each, ("type", "reason")) for each in fails if each.get("type") == ConditionType.READY]
+    trimmed = _object(raw, "uid", "creationTimestamp", "deletionTimestamp")
+    trimmed["metadata"]["annotations"] = _part(raw["metadata"].get("annotations", {}), (ANNOTATION_WAKE,))
+    parts = {"autoStop": auto_stop, "instances": instances, "conditions": why}
+    return trimmed | {
         "spec": raw["spec"],
-        "status": _part(status, ("model",)) | ({"autoStop": auto_stop} if auto_stop else {}),
+        "status": _part(status, ("model", "phase")) | {name: part for name, part in parts.items() if part},
     }
 
 
@@ -82,13 +88,17 @@ def _key(raw: Manifest) -> Manifest:
 
 
 def _model(raw: Manifest) -> Manifest:
-    return _object(raw, "creationTimestamp") | {"spec": _part(raw["spec"], ("product",))}
+    versions = [_part(each, ("name", "unsupportedParameters")) for each in raw["spec"]["versions"]]
+    refusing = [each for each in versions if "unsupportedParameters" in each]
+    spec = _part(raw["spec"], ("product",)) | ({"versions": refusing} if refusing else {})
+    return _object(raw, "creationTimestamp") | {"spec": spec}
 
 
 def _slice(raw: Manifest) -> Manifest:
     trimmed = _object(raw)
     trimmed["metadata"]["labels"] = _part(raw["metadata"].get("labels", {}), (SERVICE_OF_SLICE,))
     return trimmed | {
+        "addressType": raw.get("addressType", ""),
         "ports": [_part(each, ("name", "port")) for each in raw.get("ports") or ()],
         "endpoints": [_part(each, ("addresses", "conditions")) for each in raw.get("endpoints") or ()],
     }
@@ -96,7 +106,8 @@ def _slice(raw: Manifest) -> Manifest:
 
 def _namespace(raw: Manifest) -> Manifest:
     trimmed = _object(raw)
-    trimmed["metadata"]["annotations"] = _part(raw["metadata"].get("annotations", {}), (ANNOTATION_FROZEN,))
+    kept = (ANNOTATION_FROZEN, ANNOTATION_DEFAULT_KEY_LIMITS)
+    trimmed["metadata"]["annotations"] = _part(raw["metadata"].get("annotations", {}), kept)
     return trimmed
 
 

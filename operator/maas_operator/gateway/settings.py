@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from maas_operator.api.fields import Part
+from maas_operator.gateway.facts import Waits
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -75,6 +76,28 @@ class ContentControl(Part):
         return self
 
 
+class Holding(Part):
+    """Requests for a service that has no instance now and will have one."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    requests: Annotated[int, Field(ge=0, le=50000)] = Field(
+        default=1000, description="Requests that one replica holds at a time. 0: none, such a service answers 503."
+    )
+    requests_per_service: Annotated[int, Field(ge=1, le=50000)] = Field(
+        default=500, description="Of them for one service, so that one does not take all places."
+    )
+    seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
+        default=600,
+        description="Seconds that a request is held at most; then 503. A leaving replica waits that much longer.",
+    )
+    keep_alive_streams: Annotated[int, Field(ge=0, le=10000)] = Field(
+        default=256,
+        description="Streams at a time that get comments while they are held, and pass through the agent then. Others "
+        "are held in silence. 0: none.",
+    )
+
+
 class GatewaySettings(Part):
     """The gateway's settings. A field that nobody knows is an error: a typing mistake must not go unnoticed."""
 
@@ -86,6 +109,12 @@ class GatewaySettings(Part):
     agent_port: Port = Field(default=9902, description="The agent's port, on loopback.")
     inner_port: Port = Field(
         default=9903, description="Envoy's port on loopback for what the agent asks in a client's name."
+    )
+    onward_port: Port = Field(
+        default=9904, description="Envoy's port on loopback for streams that the agent passes on to their instances."
+    )
+    late_port: Port = Field(
+        default=9905, description="Envoy's port on loopback for requests that find their service's last instance gone."
     )
     workers: Annotated[int, Field(ge=1, le=128)] | None = Field(
         default=None, description="Envoy's worker threads. Left out: one for each CPU that it may use."
@@ -130,9 +159,19 @@ class GatewaySettings(Part):
     token_seconds: Annotated[int, Field(ge=60, le=86400)] = Field(
         default=3600, description="Seconds that a token of /oauth2/token is valid."
     )
+    holding: Holding = Field(
+        default=Holding(),
+        description="How many requests wait for an instance of a service that has none now and will have one, and how "
+        "long.",
+    )
     content_control: ContentControl | None = Field(
         default=None, description="Who is asked what may pass. Left out: nobody."
     )
+
+    @property
+    def waits(self) -> Waits:
+        """How long a request waits."""
+        return Waits(self.holding.seconds, self.backend_seconds)
 
 
 def parse(text: str) -> GatewaySettings:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from maas_operator.api.usage import SUMS, Batch, Grouping, Receipt
 from maas_operator.ledger.database import reading
-from maas_operator.ledger.tables import Position, Usage
+from maas_operator.ledger.tables import Base, Position, Usage
 
 PART = 1000
 """Lines of an answer that are fetched at a time."""
@@ -62,7 +62,7 @@ def answers(engine: Engine) -> None:
 def _position(connection: Connection, batch: Batch) -> int:
     """How far this log is counted; locked until the transaction ends, against a second sender of the same log."""
     new = {"origin": batch.origin, "log": batch.log, "acknowledged": 0}
-    connection.execute(_insert(connection)(Position).values(new).on_conflict_do_nothing())
+    connection.execute(insert_into(connection)(Position).values(new).on_conflict_do_nothing())
     query = select(Position.acknowledged).where(Position.origin == batch.origin, Position.log == batch.log)
     return connection.execute(query.with_for_update()).scalar_one()
 
@@ -71,14 +71,15 @@ def _add(connection: Connection, batch: Batch) -> None:
     """Add the rows to those of the same minute. In one order, so that two replicas never wait for each other."""
     if not batch.rows:
         return
-    statement = _insert(connection)(Usage)
+    statement = insert_into(connection)(Usage)
     keys = [column.name for column in Usage.__table__.primary_key]
     summed = {name: getattr(Usage, name) + getattr(statement.excluded, name) for name in SUMS}
     rows = sorted((row.model_dump() for row in batch.rows), key=lambda row: [row[key] for key in keys])
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=summed), rows)
 
 
-def _insert(connection: Connection) -> type[sqlite.Insert] | type[postgresql.Insert]:
+def insert_into(connection: Connection) -> type[sqlite.Insert] | type[postgresql.Insert]:
+    """The database's own INSERT, which knows ON CONFLICT."""
     return postgresql.Insert if connection.dialect.name == "postgresql" else sqlite.Insert
 
 
@@ -101,6 +102,14 @@ def _group(name: Grouping) -> ColumnElement[Any]:
     if name not in SECONDS:
         return Usage.__table__.c[name]
     return (Usage.minute - Usage.minute % literal(SECONDS[name], literal_execute=True)).label(name)
+
+
+def insert_new(connection: Connection, table: type[Base], rows: Sequence[dict[str, Any]]) -> int:
+    """Insert rows; those whose key is there already are left as they are. Returns how many were new."""
+    if not rows:
+        return 0
+    made = insert_into(connection)(table).values(rows).on_conflict_do_nothing()
+    return len(connection.execute(made.returning(*table.__table__.primary_key)).all())
 
 
 def _plain(value: Any) -> str | int:

@@ -50,6 +50,11 @@ class Options:
 @kubeconfig_option
 @namespace_option
 @click.option("--writer", default="maas-gateway", help="The gateway's service account there: it alone sends usage.")
+@click.option(
+    "--operator",
+    default="maas-operator",
+    help="The operator's service account there: it alone sends events, and what runs.",
+)
 @click.option("--host", default="", help="Address to listen on; empty: all.")
 @click.option("--port", default=8080, help="Port of the interface.")
 @click.option("--metrics-port", default=8081, help="Port of /metrics.")
@@ -60,6 +65,7 @@ def ledger(
     kubeconfig: Path | None,
     namespace: str,
     writer: str,
+    operator: str,
     host: str,
     port: int,
     metrics_port: int,
@@ -70,7 +76,7 @@ def ledger(
     logs.configure(log_format, log_level)
     url = database_file.read_text().strip() if database_file else f"sqlite:///{sqlite.absolute()}"
     try:
-        asyncio.run(_run(Options(url, kubeconfig, Access(namespace, writer), host, port, metrics_port)))
+        asyncio.run(_run(Options(url, kubeconfig, Access(namespace, writer, operator), host, port, metrics_port)))
     except (DatabaseUrlError, NewerSchemaError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except OperationalError as error:
@@ -83,11 +89,13 @@ async def _run(options: Options) -> None:
     engine: Engine = await asyncio.to_thread(open_database, options.database)
     meters = Meters()
     review = Remembered(reviewer(_api(options.kubeconfig)))
-    ledger_app = Ledger(engine, review, options.access, meters).application()
-    applications = (ledger_app, options.port), (serve.metrics(meters.registry), options.metrics_port)
+    kept = Ledger(engine, review, options.access, meters)
+    applications = (kept.application(), options.port), (serve.metrics(meters.registry), options.metrics_port)
     async with serve.served(*applications, host=options.host or None):
         log.info("the ledger is open", port=options.port, database=engine.dialect.name)
+        pruning = asyncio.create_task(kept.prune_now_and_then())
         await stopping.wait()
+        pruning.cancel()
     engine.dispose()
 
 

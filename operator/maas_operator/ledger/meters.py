@@ -1,13 +1,15 @@
 """What Prometheus can ask of the ledger. Names and labels are an interface: changing one breaks dashboards."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from maas_operator.api.billing import Interval
 from maas_operator.api.usage import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS, Batch, Latencies
 
 
@@ -85,8 +87,28 @@ class Meters:
         self.batches = Counter(
             "maas_ledger_batches", "Batches that came, by what became of them", ["outcome"], registry=self.registry
         )
+        self._seconds = Counter(
+            "maas_instance_seconds",
+            "Seconds that instances held their nodes",
+            ["account", "service", "pool", "flavor"],
+            registry=self.registry,
+        )
+        self._cost = Counter(
+            "maas_cost",
+            "What they cost by the hour, before packages; dedicated pools cost nothing",
+            ["account", "service", "pool", "flavor", "currency"],
+            registry=self.registry,
+        )
+        self.events = Counter("maas_ledger_events", "Events that were new to the ledger", registry=self.registry)
         self._latencies = LatencyCollector()
         self.registry.register(self._latencies)
+
+    def ran(self, interval: Interval, seconds: int, costs: Mapping[str, Fraction]) -> None:
+        """An instance is known to have run so much longer; costs: by currency."""
+        whose = (interval.account, interval.service, interval.pool, interval.flavor)
+        self._seconds.labels(*whose).inc(seconds)
+        for currency, cost in costs.items():
+            self._cost.labels(*whose, currency).inc(float(cost))
 
     def count(self, batch: Batch) -> None:
         """Add a batch that was counted now."""

@@ -4,10 +4,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast
 
+from maas_operator.api.events import EventRow
 from maas_operator.api.usage import GROUPINGS, Grouping, UsageLine
+from maas_operator.ledger.bill import MONTH, BillQuestion
 from maas_operator.ledger.book import Question
+from maas_operator.ledger.history import EventQuestion
 
 FIELDS = frozenset({"account", "key", "service", "from", "to", "by"})
+EVENT_FIELDS = frozenset({"account", "service", "since", "until"})
+BILL_FIELDS = frozenset({"account", "month"})
 FORMATS = {"minute": "%Y-%m-%dT%H:%MZ", "hour": "%Y-%m-%dT%H:%MZ", "day": "%Y-%m-%d"}
 
 
@@ -20,8 +25,7 @@ def question(query: Mapping[str, str]) -> Question:
 
     Raises UnclearQuestionError.
     """
-    if unknown := query.keys() - FIELDS:
-        raise UnclearQuestionError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(FIELDS))}")
+    _known(query, FIELDS)
     return Question(
         account=query.get("account"),
         key=query.get("key"),
@@ -32,10 +36,43 @@ def question(query: Mapping[str, str]) -> Question:
     )
 
 
+def event_question(query: Mapping[str, str]) -> EventQuestion:
+    """From account=, service=NAMESPACE/NAME, since= and until= (RFC 3339). Raises UnclearQuestionError."""
+    _known(query, EVENT_FIELDS)
+    return EventQuestion(
+        account=query.get("account"),
+        service=query.get("service"),
+        start=_seconds("since", query.get("since")),
+        end=_seconds("until", query.get("until")),
+    )
+
+
+def bill_question(query: Mapping[str, str], now: datetime) -> BillQuestion:
+    """From account= and month=2026-11; left out: this month, in UTC. Raises UnclearQuestionError."""
+    _known(query, BILL_FIELDS)
+    month = query.get("month") or now.astimezone(UTC).strftime(MONTH)
+    try:
+        first = datetime.strptime(month, MONTH).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise UnclearQuestionError(f"month={month} is no month: write it as 2026-11") from error
+    following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return BillQuestion(query.get("account"), first, following, now)
+
+
 def line(values: Mapping[str, str | int]) -> bytes:
     """A line of the answer, in JSON."""
     shown = {name: _shown(name, value) for name, value in values.items()}
     return UsageLine.model_validate(shown).model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n"
+
+
+def event_line(event: EventRow) -> bytes:
+    """An event of the answer, in JSON."""
+    return event.model_dump_json(by_alias=True).encode() + b"\n"
+
+
+def _known(query: Mapping[str, str], fields: frozenset[str]) -> None:
+    if unknown := query.keys() - fields:
+        raise UnclearQuestionError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(fields))}")
 
 
 def _shown(name: str, value: str | int) -> str | int:

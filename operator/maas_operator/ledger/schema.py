@@ -4,7 +4,16 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Table, insert, inspect, select, text, update
 
-from maas_operator.ledger.tables import Base, Position, SchemaVersion, Usage
+from maas_operator.ledger.tables import (
+    Base,
+    Event,
+    Instance,
+    Notification,
+    PoolTariff,
+    Position,
+    SchemaVersion,
+    Usage,
+)
 
 LOCK = 0x6D616173
 """PostgreSQL's advisory lock: of several replicas that start, one at a time looks after the schema."""
@@ -18,7 +27,15 @@ def _create_usage(connection: Connection) -> None:
     _create(connection, Position.__table__, Usage.__table__)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_create_usage,)
+def _create_history(connection: Connection) -> None:
+    _create(connection, Event.__table__, Notification.__table__)
+
+
+def _create_billing(connection: Connection) -> None:
+    _create(connection, Instance.__table__, PoolTariff.__table__)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_create_usage, _create_history, _create_billing)
 """Never change a step that was released: add one. A step spells out what it creates or alters."""
 
 

@@ -2,22 +2,33 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
 from pydantic import ValidationError
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from maas_operator.api.billing import Facts, Interval
+from maas_operator.api.events import History
 from maas_operator.api.usage import LEDGER_TOKEN_HEADER, Batch
-from maas_operator.ledger import book
+from maas_operator.ledger import bill, book, history, intervals
 from maas_operator.ledger.identity import Identity, NotReviewedError, Review
 from maas_operator.ledger.meters import Meters
-from maas_operator.ledger.questions import UnclearQuestionError, line, question
+from maas_operator.ledger.questions import (
+    UnclearQuestionError,
+    bill_question,
+    event_line,
+    event_question,
+    line,
+    question,
+)
 
 MAX_BATCH_BYTES = 32 * 2**20
 REFUSALS: Mapping[int, type[web.HTTPException]] = {
@@ -27,27 +38,34 @@ REFUSALS: Mapping[int, type[web.HTTPException]] = {
     503: web.HTTPServiceUnavailable,
 }
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Lines = Sequence[dict[str, str | int]]
+Item = TypeVar("Item")
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may do what: `namespace` is the ledger's own, `writer` the gateway's service account in it.
+    """Who may do what: `namespace` is the ledger's own, `writer` the gateway's service account in it, and `operator`
+    the operator's.
 
-    The writer alone sends batches. A service account reads its namespace's usage; one of the ledger's own reads all.
+    The writer alone sends usage, and the operator alone events and intervals. A service account reads its namespace's
+    usage, events and bill; one of the ledger's own reads all.
     """
 
     namespace: str
     writer: str
+    operator: str
 
     def may_write(self, who: Identity) -> bool:
         """Whether it is the gateway."""
         return who == Identity(self.namespace, self.writer)
 
+    def may_tell(self, who: Identity) -> bool:
+        """Whether it is the operator."""
+        return who == Identity(self.namespace, self.operator)
+
     def may_read(self, who: Identity, account: str | None) -> bool:
-        """Whether it may see this account's usage; None: everyone's."""
+        """Whether it may see this account's usage, events and bill; None: everyone's."""
         return who.namespace in {self.namespace, account}
 
 
@@ -63,12 +81,18 @@ class Ledger:
         """One at a time: SQLite has one writer, and a gateway's log is one stretch after the other."""
 
     def application(self) -> web.Application:
-        """POST /v1/batches, GET /v1/usage, /healthz, /readyz."""
+        """POST /v1/batches, GET /v1/usage, POST and GET /v1/events, POST and GET /v1/intervals, GET /v1/bill, /healthz,
+        /readyz."""
         app = web.Application(client_max_size=MAX_BATCH_BYTES, middlewares=[_errors])
         app.add_routes(
             [
                 web.post("/v1/batches", self._batch),
                 web.get("/v1/usage", self._usage),
+                web.post("/v1/events", self._happened),
+                web.get("/v1/events", self._events),
+                web.post("/v1/intervals", self._ran),
+                web.get("/v1/intervals", self._open),
+                web.get("/v1/bill", self._bill),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
             ]
@@ -98,19 +122,74 @@ class Ledger:
             asked = question(request.query)
         except UnclearQuestionError as error:
             raise _refusal(400, str(error)) from error
-        if not self._access.may_read(who, asked.account):
-            what = f"of account {asked.account}" if asked.account else "of all accounts: name yours by account="
-            raise _refusal(403, f"{_name(who)} may not read the usage {what}")
-        with closing(book.ask(self._engine, asked)) as lines:
-            parts = _in_threads(lines)
-            # an error must come before the answer's head; a default that is a tuple makes CPython 3.11's anext fail
-            first = await anext(parts, None)
-            answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
-            await answer.prepare(request)
-            await answer.write(_text(first or ()))
-            async for part in parts:
-                await answer.write(_text(part))
-        return answer
+        self._check_reading(who, asked.account, "usage")
+        return await _lines(request, book.ask(self._engine, asked), line)
+
+    async def _happened(self, request: web.Request) -> web.Response:
+        await self._operator(request, "events")
+        try:
+            sent = History.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise _refusal(400, f"the events cannot be read: {error}") from error
+        new = await asyncio.get_running_loop().run_in_executor(self._writing, history.keep, self._engine, sent)
+        self._meters.events.inc(new)
+        return web.json_response({"new": new})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        who = await self._who(request)
+        try:
+            asked = event_question(request.query)
+        except UnclearQuestionError as error:
+            raise _refusal(400, str(error)) from error
+        self._check_reading(who, asked.account, "events")
+        return await _lines(request, history.ask_events(self._engine, asked), event_line)
+
+    async def _ran(self, request: web.Request) -> web.Response:
+        await self._operator(request, "intervals")
+        try:
+            facts = Facts.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise _refusal(400, f"the intervals cannot be read: {error}") from error
+        loop = asyncio.get_running_loop()
+        grown = await loop.run_in_executor(self._writing, intervals.record, self._engine, facts)
+        for each, costs in await asyncio.to_thread(bill.costs, self._engine, grown):
+            self._meters.ran(each.interval, each.end - each.start, costs)
+        return web.json_response({"grown": len(grown)})
+
+    async def _open(self, request: web.Request) -> web.StreamResponse:
+        await self._operator(request, "intervals")
+        return await _lines(request, intervals.open_intervals(self._engine), _interval_line)
+
+    async def _bill(self, request: web.Request) -> web.Response:
+        who = await self._who(request)
+        try:
+            asked = bill_question(request.query, datetime.now(UTC))
+        except UnclearQuestionError as error:
+            raise _refusal(400, str(error)) from error
+        self._check_reading(who, asked.account, "bill")
+        made = await asyncio.to_thread(bill.bill, self._engine, asked)
+        return web.Response(text=made.model_dump_json(by_alias=True), content_type="application/json")
+
+    async def prune_now_and_then(self) -> None:
+        """Remove what is older than a month, now and every PRUNE_SECONDS. A database that fails is asked again."""
+        while True:
+            try:
+                gone = await asyncio.get_running_loop().run_in_executor(self._writing, history.prune, self._engine)
+                log.debug("old events were removed", events=gone)
+            except SQLAlchemyError as error:
+                log.warning("old events could not be removed", error=_words(error))
+            await asyncio.sleep(history.PRUNE_SECONDS)
+
+    async def _operator(self, request: web.Request, what: str) -> None:
+        """Refuse everyone else."""
+        who = await self._who(request)
+        if not self._access.may_tell(who):
+            raise _refusal(403, f"{_name(who)} may not send {what}: only the operator may")
+
+    def _check_reading(self, who: Identity, account: str | None, what: str) -> None:
+        if not self._access.may_read(who, account):
+            whose = f"of account {account}" if account else "of all accounts: name yours by account="
+            raise _refusal(403, f"{_name(who)} may not read the {what} {whose}")
 
     async def _who(self, request: web.Request) -> Identity:
         token = request.headers.get(LEDGER_TOKEN_HEADER, "")
@@ -132,22 +211,43 @@ class Ledger:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A database that fails is a 503: who sent a batch sends it again."""
+    """A database that fails, or has no connection left, is a 503: who sent a batch sends it again."""
     try:
         return await handler(request)
-    except DBAPIError as error:
-        log.error("the database failed", path=request.path, error=str(error.orig))  # noqa: TRY400 the text says it
-        raise _refusal(503, f"the ledger's database failed: {error.orig}") from error
+    except SQLAlchemyError as error:
+        log.error("the database failed", path=request.path, error=_words(error))  # noqa: TRY400 the text says it
+        raise _refusal(503, f"the ledger's database failed: {_words(error)}") from error
 
 
-async def _in_threads(parts: Iterator[Lines]) -> AsyncIterator[Lines]:
+def _words(error: SQLAlchemyError) -> str:
+    """The driver's own, where it is the driver's error: SQLAlchemy's repeat the statement and what is in it."""
+    return str(error.orig) if isinstance(error, DBAPIError) else str(error)
+
+
+async def _lines(
+    request: web.Request, found: Generator[Sequence[Item]], shown: Callable[[Item], bytes]
+) -> web.StreamResponse:
+    """An answer of JSON lines."""
+    with closing(found) as lines:
+        parts = _in_threads(lines)
+        # an error must come before the answer's head; a default that is a tuple makes CPython 3.11's anext fail
+        first = await anext(parts, None)
+        answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        await answer.prepare(request)
+        await answer.write(b"".join(map(shown, first or ())))
+        async for part in parts:
+            await answer.write(b"".join(map(shown, part)))
+    return answer
+
+
+async def _in_threads(parts: Iterator[Sequence[Item]]) -> AsyncIterator[Sequence[Item]]:
     """The same, each asked for in a thread."""
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
         yield part
 
 
-def _text(part: Lines) -> bytes:
-    return b"".join(line(values) for values in part)
+def _interval_line(interval: Interval) -> bytes:
+    return interval.model_dump_json(by_alias=True).encode() + b"\n"
 
 
 def _name(who: Identity) -> str:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE, RESOURCE_POOL
+from maas_operator.api.kinds import API_KEY, MODEL, MODEL_SERVICE, NOTIFICATION_TOPIC, RESOURCE_POOL
 from maas_operator.api.names import GROUP
 from maas_operator.api.seen import Manifest
 from maas_operator.watch import trim
@@ -12,6 +12,8 @@ from maas_operator.watch.groups import Groups
 from maas_operator.watch.keys import Key
 from maas_operator.watch.products import Products
 
+NAMED = frozenset({MODEL.kind, RESOURCE_POOL.kind, NOTIFICATION_TOPIC.kind})
+"""Kinds that services name."""
 Altered = set[Key]
 """Keys of objects whose decision a change may alter."""
 
@@ -31,10 +33,11 @@ class Objects:
     def __init__(self) -> None:
         self._kept: dict[Key, _Kept] = {}
         self._expected: dict[Key, bytes] = {}
-        self._references: dict[Key, tuple[Key, Key]] = {}
+        self._references: dict[Key, tuple[Key, ...]] = {}
         self._users: Groups[Key, Key] = Groups()
         self._in_namespace: Groups[tuple[str, str], Key] = Groups()
         self._selectors: dict[Key, frozenset[tuple[str, str]]] = {}
+        self._following: set[Key] = set()
         self.accounts = Accounts()
         self.products = Products()
 
@@ -50,6 +53,9 @@ class Objects:
         altered = {key, *self._dependents(key)}
         if key.kind == MODEL_SERVICE.kind:
             altered |= self._refer(key, raw["spec"])
+            self._following.discard(key)
+            if "scaling" in raw["spec"] or "afterIdle" in raw["spec"].get("autoStop", ()):
+                self._following.add(key)
         elif key.kind == API_KEY.kind:
             altered |= self.accounts.put(key, raw)
         elif key.kind == MODEL.kind:
@@ -65,6 +71,7 @@ class Objects:
             return set()
         self._expected.pop(key, None)
         self._selectors.pop(key, None)
+        self._following.discard(key)
         self._in_namespace.remove((key.kind, key.namespace), key)
         altered = {key, *self._dependents(key), *self.accounts.drop(key), *self.products.drop(key)}
         for named in self._references.pop(key, ()):
@@ -97,13 +104,17 @@ class Objects:
         """All keys of a kind. Walks over everything."""
         return [key for key in self._kept if key.kind == kind]
 
+    def follows_measures(self, service: Key) -> bool:
+        """Whether what a ModelService asks for follows from what it has to do."""
+        return service in self._following
+
     def users(self, named: Key) -> tuple[Key, ...]:
-        """The ModelServices that name a Model or a ResourcePool."""
+        """The ModelServices that name a Model, a ResourcePool or a NotificationTopic."""
         return self._users.of(named)
 
-    def named_by(self, service: Key) -> tuple[Key, Key] | None:
-        """The Model and the ResourcePool that a ModelService names."""
-        return self._references.get(service)
+    def named_by(self, service: Key) -> tuple[Key, ...]:
+        """The Model, the ResourcePool and the NotificationTopic that a ModelService names."""
+        return self._references.get(service, ())
 
     def in_namespace(self, kind: str, namespace: str) -> tuple[Key, ...]:
         """The objects of a kind in a namespace."""
@@ -116,8 +127,10 @@ class Objects:
     def _refer(self, service: Key, spec: Manifest) -> Altered:
         """Note whom a service names now. Returns whom it names newly or no longer."""
         before = self._references.get(service, ())
-        now = (Key(MODEL.kind, "", spec["model"]["name"]), Key(RESOURCE_POOL.kind, "", spec["resourcePool"]))
-        self._references[service] = now
+        now = [Key(MODEL.kind, "", spec["model"]["name"]), Key(RESOURCE_POOL.kind, "", spec["resourcePool"])]
+        if "notifications" in spec:
+            now.append(Key(NOTIFICATION_TOPIC.kind, service.namespace, spec["notifications"]["topic"]))
+        self._references[service] = tuple(now)
         for named in set(before) - set(now):
             self._users.remove(named, service)
         for named in now:
@@ -125,8 +138,8 @@ class Objects:
         return set(before) ^ set(now)
 
     def _dependents(self, key: Key) -> tuple[Key, ...]:
-        """The services that name a Model or a pool, when it comes, goes or changes in more than its status."""
-        return self._users.of(key) if key.kind in {MODEL.kind, RESOURCE_POOL.kind} else ()
+        """The services that name a Model, pool or topic, when it comes, goes or changes in more than its status."""
+        return self._users.of(key) if key.kind in NAMED else ()
 
 
 def ours(raw: Manifest) -> bool:

@@ -7,14 +7,12 @@ from types import MappingProxyType
 
 from maas_operator.api import names
 from maas_operator.api.quantities import amount
-from maas_operator.api.seen import Amounts, Failure, Manifest, NodeSeen, PodSeen
+from maas_operator.api.seen import Amounts, FetchState, Manifest, NodeSeen, PodSeen
+from maas_operator.api.times import moment
+from maas_operator.watch.failures import failure
 
 FINISHED = frozenset({"Succeeded", "Failed"})
 """Phases of pods that hold no room on their node any more."""
-STARTING = frozenset({"ContainerCreating", "PodInitializing"})
-"""Reasons for waiting that are no failure."""
-CRASH_LOOP = 2
-"""Restarts from which a container that runs again is still taken for failing, until it is ready."""
 NOTHING: Amounts = MappingProxyType({})
 
 
@@ -22,7 +20,9 @@ def pod_seen(raw: Manifest) -> PodSeen:
     """The facts of a pod."""
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
     labels = metadata.get("labels", {})
-    ours = labels.get(names.LABEL_SERVICE) if labels.get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER else None
+    managed = labels.get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER
+    ours = labels.get(names.LABEL_SERVICE) if managed else None
+    fetches_for = labels.get(names.LABEL_FETCH) if managed and not ours else None
     node = spec.get("nodeName")
     conditions = {each["type"]: each for each in status.get("conditions", ())}
     return PodSeen(
@@ -38,47 +38,87 @@ def pod_seen(raw: Manifest) -> PodSeen:
         phase=intern(status.get("phase", "Pending")),
         ready=conditions.get("Ready", {}).get("status") == "True",
         leaving="deletionTimestamp" in metadata,
-        unschedulable=_unschedulable(conditions.get("PodScheduled", {})) if ours else None,
-        failure=_failure(status) if ours else None,
+        unschedulable=_unschedulable(conditions.get("PodScheduled", {})) if ours or fetches_for else None,
+        failure=failure(spec, status) if ours or fetches_for else None,
         requests=_requests(spec),
         template=labels.get(names.LABEL_TEMPLATE) if ours else None,
+        deletion_cost=metadata.get("annotations", {}).get(names.ANNOTATION_DELETION_COST) if ours else None,
+        address=status.get("podIP") if ours or fetches_for else None,
+        fetch=_fetch(status) if ours or fetches_for else None,
+        fetches_for=_interned(fetches_for),
+        set_up_since=_set_up_since(status, conditions) if ours and node else None,
+        group=_group(labels) if ours else None,
+        worker_index=_number(labels.get(names.LABEL_LWS_WORKER)) if ours else 0,
+        scheduled_at=_since(conditions.get("PodScheduled", {})) if ours and node else None,
+        finished_at=_finished(status, "deletionTimestamp" in metadata) if ours else None,
+        leaving_by=_seconds(metadata.get("deletionTimestamp")) if ours else None,
     )
+
+
+def _group(labels: Mapping[str, str]) -> str | None:
+    """The instance of several hosts that a pod is of, in its leader's name."""
+    if not {names.LABEL_LWS_NAME, names.LABEL_LWS_GROUP} <= labels.keys():
+        return None
+    return f"{labels[names.LABEL_LWS_NAME]}-{labels[names.LABEL_LWS_GROUP]}"
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
 
 
 def _interned(text: str | None) -> str | None:
     return None if text is None else intern(text)
 
 
+def _set_up_since(status: Manifest, conditions: Mapping[str, Manifest]) -> str | None:
+    """Clusters before 1.29 do not say whether a pod is set up."""
+    if status.get("phase") != "Pending" or conditions.get("PodReadyToStartContainers", {}).get("status") != "False":
+        return None
+    since: str | None = conditions.get("PodScheduled", {}).get("lastTransitionTime")
+    return since
+
+
+def _fetch(status: Manifest) -> FetchState | None:
+    """How the container that fetches weights stands, before the engine or in a Job."""
+    statuses = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    found = next((each for each in statuses if each["name"] == names.FETCH_CONTAINER), None)
+    if found is None:
+        return None
+    state = found.get("state", {})
+    if "running" in state:
+        return FetchState.RUNNING
+    if "terminated" in state:
+        return FetchState.FAILING if state["terminated"].get("exitCode") else FetchState.DONE
+    return FetchState.FAILING if found.get("restartCount") or found.get("lastState") else None
+
+
 def _unschedulable(scheduled: Manifest) -> str | None:
     return scheduled.get("message") if scheduled.get("reason") == "Unschedulable" else None
 
 
-def _failure(status: Manifest) -> Failure | None:
-    """The first container that does not run, the engine's before any other."""
-    statuses = [*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ())]
-    statuses.sort(key=lambda each: bool(each["name"] != names.CONTAINER))
-    found = next((failure for each in statuses if (failure := _container_failure(each))), None)
-    if found is None and status.get("phase") == "Failed":
-        return Failure(status.get("reason", "Error"), status.get("message", ""))
-    return found
+def _since(condition: Manifest) -> int | None:
+    """Since when a condition is true."""
+    return _seconds(condition.get("lastTransitionTime")) if condition.get("status") == "True" else None
 
 
-def _container_failure(container: Manifest) -> Failure | None:
-    state, last = container.get("state", {}), container.get("lastState", {}).get("terminated", {})
-    restarts = container.get("restartCount", 0)
-    if ended := state.get("terminated"):
-        if not ended.get("exitCode"):
-            return None
-        return Failure(ended.get("reason", "Error"), ended.get("message", ""), ended["exitCode"], restarts)
-    if "running" in state and not container.get("ready") and restarts >= CRASH_LOOP and last.get("exitCode"):
-        return Failure(last.get("reason", "Error"), last.get("message", ""), last["exitCode"], restarts)
-    waiting = state.get("waiting", {})
-    reason = waiting.get("reason")
-    if not reason or reason in STARTING:
+def _finished(status: Manifest, leaving: bool) -> int | None:
+    """When the last container ended; None while one may run again, or where the kubelet did not say."""
+    if not leaving and status.get("phase") not in FINISHED:
         return None
-    # The engine's last words tell more than the kubelet's "back-off 5m0s restarting failed container".
-    message = last.get("message") or waiting.get("message", "")
-    return Failure(reason, message, last.get("exitCode"), restarts)
+    ends = [_seconds(_end(each)) for each in status.get("containerStatuses", ())]
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else None
+
+
+def _end(container: Manifest) -> str | None:
+    end: str | None = container.get("state", {}).get("terminated", {}).get("finishedAt")
+    return end
+
+
+def _seconds(text: str | None) -> int | None:
+    """None also for the zero time, which some runtimes write for what they do not know."""
+    time = moment(text)
+    return int(time.timestamp()) if time and time.year > 1970 else None
 
 
 def _requests(spec: Manifest) -> Amounts:

@@ -11,6 +11,7 @@ NOT_KEPT = frozenset({"managedFields", "resourceVersion", "selfLink"})
 """Metadata that changes with every write, or says nothing that a decision needs."""
 CHILD_METADATA = ("name", "namespace", "uid", "labels", "annotations", "ownerReferences", "deletionTimestamp")
 STUB_METADATA = ("name", "namespace", "uid", "ownerReferences", "deletionTimestamp")
+_TOLD = frozenset({names.REPLICA_FAILURE, names.JOB_COMPLETE, names.JOB_FAILED})
 FOREIGN_ANNOTATIONS = frozenset({LAST_APPLIED, "deployment.kubernetes.io/revision"})
 
 
@@ -30,9 +31,9 @@ def child(raw: Manifest) -> Manifest:
     if "annotations" in metadata:
         kept = {key: text for key, text in metadata["annotations"].items() if key not in FOREIGN_ANNOTATIONS}
         metadata["annotations"] = kept
-    # Of the status only what no pod can tell. Everything else may be compared with what is desired.
+    # Of the status only what no pod can tell, or not for long. Everything else may be compared with what is desired.
     kept = {key: value for key, value in raw.items() if key != "status"} | {"metadata": metadata}
-    return kept | ({"status": {"conditions": refused}} if (refused := _refused(raw)) else {})
+    return kept | ({"status": {"conditions": told}} if (told := _told(raw)) else {})
 
 
 def managed(raw: Manifest) -> bool:
@@ -43,10 +44,11 @@ def managed(raw: Manifest) -> bool:
     return any(owner["apiVersion"] == names.API_VERSION for owner in metadata.get("ownerReferences", ()))
 
 
-def _refused(raw: Manifest) -> list[Manifest]:
-    """The condition that says why a Deployment's pods are not made: a quota, a policy of the namespace."""
+def _told(raw: Manifest) -> list[Manifest]:
+    """The conditions that say why a Deployment's pods are not made (a quota, a policy of the namespace), and that a Job
+    has ended."""
     conditions = raw.get("status", {}).get("conditions", ())
-    found = [each for each in conditions if each["type"] == names.REPLICA_FAILURE and each["status"] == "True"]
+    found = [each for each in conditions if each["type"] in _TOLD and each["status"] == "True"]
     return [_part(each, ("type", "message")) for each in found]
 
 

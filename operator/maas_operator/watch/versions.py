@@ -54,6 +54,10 @@ class Versions(ABC):
         del self._versions[key]
         return self._forget(key)
 
+    def known(self, kind: str, there: bool) -> Altered:
+        """Note whether the cluster knows a kind that it need not know. Here that alters nothing."""
+        return set()
+
     def version(self, key: Key) -> Version | None:
         """Which state of an object was seen last."""
         return self._versions.get(key)

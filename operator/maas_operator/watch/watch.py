@@ -1,7 +1,8 @@
 """Seeing the cluster: informers, the first listing of each kind, and comparing now and then."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
+from functools import partial
 from typing import Protocol
 
 import aiohttp
@@ -9,6 +10,7 @@ import structlog
 
 from maas_operator import metrics
 from maas_operator.api.seen import Manifest
+from maas_operator.guard import guarded, kept_going
 from maas_operator.watch.informers import Informers
 from maas_operator.watch.keys import Key
 from maas_operator.watch.kopf_setup import NewSession
@@ -51,12 +53,22 @@ class Watch:
         self._view = view
         self._store = store
         self._work = work
-        self._informers = Informers(view.watched, read, server, session, self._handle, self._listed_anew, started)
+        told = self._handle, self._listed_anew, self._now_missing
+        self._informers = Informers(view.watched, read, server, session, *told, started)
         self._resync = Resync(store, read, self.keep, self.drop)
         self._listed: set[str] = set()
         self._to_compare: set[str] = set()
+        self._missing: Set[str] | None = None
+        """Plurals of what the API server does not know, once that is known."""
+        self._absent: set[Watched] = set()
+        """Of what a cluster need not know, what this one does not."""
+        self._appeared: set[asyncio.Task[None]] = set()
         self.waiting_for: dict[str, str] = {each.plural: "being listed" for each in view.all}
         """What has not been seen yet, and why; empty when everything has."""
+
+    def seen_whole(self, kind: str) -> bool:
+        """Whether all has been seen that is needed for this."""
+        return self._view.needed[kind] <= self._listed
 
     def altered(self, keys: Altered) -> None:
         """Have what a change may alter reconciled."""
@@ -72,16 +84,20 @@ class Watch:
             log.exception("an object could not be kept", **Key.of(raw)._asdict())
 
     def drop(self, key: Key, uid: str) -> None:
-        """Forget an object."""
-        self.altered(self._store.drop(key, uid))
+        """Forget an object. What goes wrong with that stops no other either."""
+        try:
+            self.altered(self._store.drop(key, uid))
+        except Exception:
+            metrics.ERRORS.labels(key.kind, "NotUnderstood").inc()
+            log.exception("an object could not be forgotten", **key._asdict())
 
     async def run(self) -> None:
         """See the cluster until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._informers.run())
+            group.create_task(kept_going("watch", self._informers.run))
             group.create_task(self._compare_now_and_then())
             for watched in self._view.all:
-                group.create_task(self._first_listing(watched))
+                group.create_task(kept_going("listing", partial(self._first_listing, watched)))
 
     async def _first_listing(self, watched: Watched) -> None:
         """Wait until a kind has been seen whole; then what needs no more than it may be decided."""
@@ -90,23 +106,68 @@ class Watch:
                 await self._resync.arrived(watched)
                 break
             except LookupError:
+                if watched.optional and watched.plural in (self._missing or ()):
+                    self._lacks(watched)
+                    break
+                if watched.optional:  # the informers have not found out yet
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
                 reason = f"CustomResourceDefinition {watched.plural}.{watched.group} not found: apply the chart's CRDs"
             except (aiohttp.ClientError, OSError) as error:
                 reason = f"cannot be listed: {error}"
-            if self.waiting_for[watched.plural] != reason:
+            if self.waiting_for.get(watched.plural) != reason:
                 self.waiting_for[watched.plural] = reason
                 log.warning("waiting", resource=watched.plural, reason=reason)
             await asyncio.sleep(RETRY_SECONDS)
-        del self.waiting_for[watched.plural]
+        self.waiting_for.pop(watched.plural, None)
         self._listed.add(watched.kind)
-        for kind, needed in self._view.needed.items():
-            if needed <= self._listed:
+        for kind in self._view.needed:
+            if self.seen_whole(kind):
                 self._work.open(kind)
+                self._work.add_all(sorted(self._store.versions(kind)))  # also those that were told what is missing
         if not self.waiting_for:
             log.info(
                 "the cluster has been seen",
                 **{each.plural: len(self._store.versions(each.kind)) for each in self._view.all},
             )
+
+    def _now_missing(self, missing: Set[str]) -> None:
+        """The informers begin anew, without these."""
+        self._missing = missing
+        for watched in self._view.watched:
+            if not watched.optional or watched.kind not in self._listed:
+                continue
+            if watched.plural in missing and watched not in self._absent:
+                self._lacks(watched)
+            elif watched.plural not in missing and watched in self._absent:
+                task = asyncio.create_task(self._look_again(watched))
+                self._appeared.add(task)
+                task.add_done_callback(self._appeared.discard)
+
+    def _lacks(self, watched: Watched) -> None:
+        log.info("not in this cluster, and done without", resource=watched.plural, group=watched.group)
+        self._absent.add(watched)
+        self.altered(self._store.known(watched.kind, False))
+
+    async def _look_again(self, watched: Watched) -> None:
+        """At a kind that has been seen, or is missing."""
+        with guarded("comparing"):
+            await self._comes(watched) if watched in self._absent else await self._compare(watched)
+            return
+        self._to_compare.add(watched.kind)
+
+    async def _comes(self, watched: Watched) -> None:
+        """What was missing is there now: have seen all of it before anything is decided upon it."""
+        try:
+            await self._resync.arrived(watched)
+        except LookupError:  # not yet
+            return
+        except (aiohttp.ClientError, OSError) as error:
+            log.warning("cannot be listed", resource=watched.plural, error=str(error))
+            return
+        log.info("is in this cluster now", resource=watched.plural, group=watched.group)
+        self._absent.discard(watched)
+        self.altered(self._store.known(watched.kind, True))
 
     def _handle(self, event: str | None, raw: Manifest) -> None:
         if event == "DELETED":
@@ -131,7 +192,7 @@ class Watch:
             for watched in self._view.all:
                 if watched.kind in self._to_compare:
                     self._to_compare.discard(watched.kind)
-                    await self._compare(watched)
+                    await self._look_again(watched)
 
     async def _compare(self, watched: Watched) -> None:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maas_operator.api.kinds import API_KEY, KINDS, MODEL, MODEL_SERVICE, NOTIFICATION_TOPIC, RESOURCE_POOL
-from maas_operator.api.names import GROUP, VERSION
+from maas_operator.api.names import GROUP, LWS_GROUP, LWS_KIND, LWS_VERSION, VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,30 +15,42 @@ class Watched:
     version: str
     plural: str
     kind: str
+    optional: bool = False
+    """A cluster need not know it. What is decided without it is said then."""
+
+    @property
+    def api(self) -> str:
+        """Where the API server says which kinds there are beside it."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
     @property
     def path(self) -> str:
         """Where the API server lists it."""
-        root = f"/apis/{self.group}" if self.group else "/api"
-        return f"{root}/{self.version}/{self.plural}"
+        return f"{self.api}/{self.plural}"
 
 
 WATCHED = (
     *(Watched(GROUP, VERSION, kind.plural, kind.kind) for kind in KINDS),
     Watched("apps", "v1", "deployments", "Deployment"),
+    Watched("batch", "v1", "jobs", "Job"),
+    Watched(LWS_GROUP, LWS_VERSION, "leaderworkersets", LWS_KIND, optional=True),
     Watched("", "v1", "services", "Service"),
     Watched("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     Watched("", "v1", "pods", "Pod"),
     Watched("", "v1", "nodes", "Node"),
     Watched("", "v1", "namespaces", "Namespace"),
+    Watched("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass"),
 )
 CONFIG_MAPS = Watched("", "v1", "configmaps", "ConfigMap")
 """Ours alone are listed, and none watched: a cluster has thousands that are nothing to us, and nobody edits these."""
 
-_CHILDREN = ("Deployment", "Service", "PodDisruptionBudget", "ConfigMap")
+_CHILDREN = ("Deployment", LWS_KIND, "Service", "PodDisruptionBudget", "ConfigMap")
 NEEDED: Mapping[str, frozenset[str]] = {
     MODEL_SERVICE.kind: frozenset(
-        {MODEL_SERVICE.kind, MODEL.kind, RESOURCE_POOL.kind, "Pod", "Node", "Namespace", *_CHILDREN}
+        {
+            *(MODEL_SERVICE.kind, MODEL.kind, RESOURCE_POOL.kind, NOTIFICATION_TOPIC.kind),
+            *("Pod", "Node", "Namespace", "PriorityClass", *_CHILDREN),
+        }
     ),
     RESOURCE_POOL.kind: frozenset({RESOURCE_POOL.kind, MODEL_SERVICE.kind, "Pod", "Node"}),
     MODEL.kind: frozenset({MODEL.kind, MODEL_SERVICE.kind}),
@@ -46,7 +58,8 @@ NEEDED: Mapping[str, frozenset[str]] = {
     NOTIFICATION_TOPIC.kind: frozenset({NOTIFICATION_TOPIC.kind}),
 }
 """Nothing is decided on a kind before all of these have been listed: what was not seen yet would look as if it were
-not there. A kind that may not be listed stops only the decisions that need it."""
+not there. A kind that may not be listed stops only the decisions that need it. Jobs stop none: few services have one,
+and one that was not seen is applied once more, which changes nothing, and is seen by the answer."""
 
 
 @dataclass(frozen=True, slots=True)

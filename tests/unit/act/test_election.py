@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from maas_operator import metrics
 from maas_operator.act import election
 from maas_operator.act.answers import ApiError
 from maas_operator.act.election import Election
@@ -20,6 +21,8 @@ class FakeLease:
     away: bool = False
     version: int = 0
     writers: list[str] = field(default_factory=list)
+    late: dict[str, float] = field(default_factory=dict)
+    """By holder: seconds by which its writes are answered after they stand."""
 
     async def read(self, path: str) -> Manifest | None:
         await self._reach()
@@ -32,8 +35,10 @@ class FakeLease:
             raise ApiError(409, {"reason": "Conflict"})
         self.version += 1
         self.lease = body | {"metadata": body["metadata"] | {"resourceVersion": str(self.version)}}
-        self.writers.append(body["spec"]["holderIdentity"])
-        return self.lease
+        holder, made = body["spec"]["holderIdentity"], self.lease
+        self.writers.append(holder)
+        await asyncio.sleep(self.late.get(holder, 0.0))
+        return made
 
     async def _reach(self) -> None:
         if self.away:
@@ -147,3 +152,44 @@ async def test_work_that_ends_by_itself_ends_the_replica() -> None:
     with pytest.raises(ValueError, match="broken"):
         await Election(lease, "ns", "maas-operator", "one").run(lead)  # type: ignore[arg-type]
     assert lease.holder == ""
+
+
+async def test_whose_lease_was_granted_late_leads_only_for_what_is_left_of_it() -> None:
+    lease = FakeLease(late={"one": election.DEADLINE_SECONDS * 0.8})
+    one = Candidate(lease, "one")
+    await until(lambda: lease.holder == "one")
+    began = asyncio.get_running_loop().time()
+    await until(lambda: one.acts)
+    lease.away = True
+    await until(lambda: not one.acts)
+    assert asyncio.get_running_loop().time() - began < election.DEADLINE_SECONDS * 1.3, "it counts from the write"
+    await one.stop()
+
+
+async def test_whose_lease_was_granted_too_late_does_not_lead_by_it() -> None:
+    lease = FakeLease(late={"one": election.DEADLINE_SECONDS * 1.4})
+    one = Candidate(lease, "one")
+    await until(lambda: lease.holder == "one")
+    two = Candidate(lease, "two")
+    lease.late["one"] = election.LEASE_SECONDS * 3
+    await until(lambda: two.acts)
+    assert one.terms == 0
+    await one.stop()
+    await two.stop()
+
+
+async def test_a_lease_that_somebody_has_made_without_a_spec_is_taken() -> None:
+    lease = FakeLease({"metadata": {"resourceVersion": "7"}})
+    one = Candidate(lease, "one")
+    await until(lambda: one.acts)
+    await one.stop()
+
+
+async def test_what_is_unheard_of_in_a_lease_does_not_end_the_campaign() -> None:
+    odd: Any = {"metadata": {"resourceVersion": "7"}, "spec": {"holderIdentity": "x", "leaseDurationSeconds": "long"}}
+    lease, before = FakeLease(odd), metrics.TASK_FAILURES.labels("election")._value.get()
+    one = Candidate(lease, "one")
+    await until(lambda: metrics.TASK_FAILURES.labels("election")._value.get() > before)
+    lease.lease = None
+    await until(lambda: one.acts)
+    await one.stop()

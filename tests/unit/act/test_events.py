@@ -27,6 +27,14 @@ async def test_an_event_is_told_once_for_an_object_reason_and_message() -> None:
     assert len(set(told(http))) == len(told(http)) == 3
 
 
+async def test_what_happens_again_is_told_again() -> None:
+    http = FakeHttp()
+    events = Events(http, "me")  # type: ignore[arg-type]
+    for at in ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z"):
+        await events.tell(SERVICE, Event("Normal", "FellAsleep", "no request", at))
+    assert len(set(told(http))) == len(told(http)) == 2
+
+
 async def test_after_a_restart_it_has_the_same_name_and_the_conflict_is_no_trouble() -> None:
     http = FakeHttp()
     await Events(http, "me").tell(SERVICE, EVENT)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from maas_operator.api.fields import EnvVar, Part, digest
-from maas_operator.api.model import ModelSpec, ModelVersion
+from maas_operator.api.model import ModelSpec, ModelVersion, Parameter
 from maas_operator.api.modelservice import ModelServiceSpec
 from maas_operator.api.resourcepool import Flavor
 from maas_operator.api.settings import parse
@@ -37,6 +37,13 @@ def test_a_digest_stays_the_same_for_ever() -> None:
     assert ModelVersion.model_validate(version).digest == "f45bcb3f5ce56f55"
 
 
+def test_m20_what_the_gateway_refuses_changes_no_digest() -> None:
+    """So that a catalogue that says it restarts no instance."""
+    refusing = ModelVersion.model_validate(VERSION | {"unsupportedParameters": ["BeamSearch"]})
+    assert refusing.unsupported_parameters == [Parameter.BEAM_SEARCH]
+    assert refusing.digest == ModelVersion.model_validate(VERSION).digest
+
+
 def test_a_digest_does_not_depend_on_the_order_of_a_map() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest(["a", "b"]) != digest(["b", "a"])
@@ -61,6 +68,9 @@ def test_what_the_crd_refuses_the_models_refuse(part: type[Part], fields: dict[s
 
 def test_parts_are_values() -> None:
     assert Flavor(name="a", cpu="1", memory="1Gi") in {Flavor(name="a", cpu="1", memory="1Gi")}
+    fast = {"devices": {"rdma/hca": 1}, "networks": ["rail"]}
+    assert Flavor(name="a", cpu="1", memory="1Gi", **fast) in {Flavor(name="a", cpu="1", memory="1Gi", **fast)}
+    assert Flavor(name="a", cpu="1", memory="1Gi", **fast) != Flavor(name="a", cpu="1", memory="1Gi")
     with pytest.raises(ValidationError):
         Flavor(name="a", cpu="1", memory="1Gi").name = "b"  # type: ignore[misc]
 
@@ -72,3 +82,5 @@ def test_settings_have_defaults_and_refuse_what_nobody_knows() -> None:
         parse("drainSecond: 5")
     with pytest.raises(ValidationError, match="drainSeconds"):
         parse("drainSeconds: 5")
+    with pytest.raises(ValidationError, match="networkInterface"):
+        parse("accelerators: {nvidia: {networkInterface: '^docker0,lo'}}")

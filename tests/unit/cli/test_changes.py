@@ -85,6 +85,25 @@ def test_a_service_that_nobody_has_seen_is_described_too() -> None:
     assert facts(changes.described(service(None)))["Phase"] == "not seen by the operator yet"
 
 
+@pytest.mark.parametrize(
+    ("queue", "says"),
+    [
+        ({"instances": 2, "place": 3}, "place 3 in line for cpu, for 2 more (since then)"),
+        ({"instances": 2, "place": 65}, "place after 64 others or more in line for cpu, for 2 more (since then)"),
+        ({"instances": 0, "quota": "few"}, "quota few of pool p is reached (since then)"),
+        (
+            {"instances": 1, "place": 1, "quota": "few"},
+            "place 1 in line for cpu, for 1 more; quota few of pool p is reached (since then)",
+        ),
+        ({"instances": 0}, None),
+    ],
+)
+def test_m12_a_service_that_waits_says_its_place(queue: dict[str, Any], says: str | None) -> None:
+    waiting = service("Queuing")
+    waiting["status"]["queue"] = {"since": "then", "pool": "p", "flavor": "one", "resource": "cpu", "placed": 0} | queue
+    assert facts(changes.described(waiting)).get("Waits") == says
+
+
 def facts(text: str) -> dict[str, str]:
     lines = [line.partition(":") for line in text.splitlines()]
     return {title: value.strip() for title, _, value in lines}

@@ -69,10 +69,12 @@ def test_m22_the_digest_is_not_told_in_an_error() -> None:
 
 def test_limits_are_named_as_in_the_manifest() -> None:
     assert making.limits_of("requestsPerMinute=600, tokenQuota=5") == {"requestsPerMinute": 600, "tokenQuota": 5}
-    assert making.limits_of(None) == {}
+    assert making.limits_of("") == {}
     for wrong in ("rpm=5", "requestsPerMinute", "requestsPerMinute=many", "requestsPerMinute=-1"):
         with pytest.raises(CliError, match="NAME=NUMBER, with one of requestsPerMinute, tokensPerMinute, tokenQuota"):
             making.limits_of(wrong)
+    with pytest.raises(CliError, match="--limits tokenQuota=5,tokenQuota=6: tokenQuota is named twice"):
+        making.limits_of("tokenQuota=5,tokenQuota=6")
     with pytest.raises(CliError, match=r"limits\.requestsPerMinute"):
         spec(limits={"requestsPerMinute": 0})
 

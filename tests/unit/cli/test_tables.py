@@ -89,6 +89,20 @@ def test_durations_and_times() -> None:
     assert written(moments.after("90m", NOW, "--x")) == "2026-01-31T13:30:00Z"
     assert written(moments.before("2w", NOW, "--x")) == "2026-01-17T12:00:00Z"
     assert written(moments.before("2026-01-31T12:00:00Z", NOW, "--x")) == "2026-01-31T12:00:00Z"
+    for move in (moments.before, moments.after):
+        with pytest.raises(CliError, match="--x 999999w is no time that a calendar has: write a duration"):
+            move("999999w", NOW, "--x")
+
+
+def test_m22_a_quotas_refusal_is_no_missing_right() -> None:
+    over = 'apikeys.maas-operator.io "c" is forbidden: exceeded quota: maas-account, requested: count/apikeys=1'
+    assert explanation("make key c", 403, over).endswith(
+        "delete what is not needed, or ask the platform's team for more"
+    )
+    young = (
+        'apikeys.maas-operator.io "c" is forbidden: status unknown for quota: maas-account, resources: count/apikeys'
+    )
+    assert explanation("make key c", 403, young).endswith("counts what is new to it within 5 minutes: try again then")
 
 
 def test_a_refusal_says_what_to_do() -> None:

@@ -17,6 +17,10 @@ DEFAULTS: dict[str, Manifest] = {
         "clusterIP": "10.0.0.9",
     },
     "Deployment": {"minReadySeconds": 0},
+    "LeaderWorkerSet": {
+        "networkConfig": {"subdomainPolicy": "Shared"},
+        "rolloutStrategy": {"type": "RollingUpdate", "rollingUpdateConfiguration": {"maxUnavailable": 1}},
+    },
 }
 POD_DEFAULTS: Manifest = {
     "restartPolicy": "Always",
@@ -41,18 +45,27 @@ def stored(manifest: Manifest) -> Manifest:
             port["nodePort"] = 30000
     if made["kind"] == "Deployment":
         _pod(made["spec"]["template"]["spec"])
+    if made["kind"] == "LeaderWorkerSet":
+        for each in ("leaderTemplate", "workerTemplate"):
+            _pod(made["spec"]["leaderWorkerTemplate"][each]["spec"])
     return made
 
 
 def _pod(spec: Manifest) -> None:
-    spec |= POD_DEFAULTS
+    for field, value in POD_DEFAULTS.items():
+        spec.setdefault(field, value)
     for container in spec["containers"]:
         container.update(CONTAINER_DEFAULTS)
-        for port in container["ports"]:
+        for port in container.get("ports", ()):
             port["protocol"] = "TCP"
+        for variable in container["env"]:
+            if "fieldRef" in variable.get("valueFrom", {}):
+                variable["valueFrom"]["fieldRef"]["apiVersion"] = "v1"
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            container[probe] |= PROBE_DEFAULTS
-            container[probe]["httpGet"]["scheme"] = "HTTP"
+            if probe in container:
+                container[probe] |= PROBE_DEFAULTS
+            if "httpGet" in container.get(probe, ()):
+                container[probe]["httpGet"]["scheme"] = "HTTP"
     for volume in spec["volumes"]:
         if "configMap" in volume:
             volume["configMap"]["defaultMode"] = 420

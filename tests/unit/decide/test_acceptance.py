@@ -4,7 +4,8 @@ import pytest
 
 from maas_operator.api.conditions import Reason
 from maas_operator.api.resourcepool import AccountSelector, ResourcePoolSpec
-from maas_operator.decide.acceptance import Plan, Refusal, accept, selects
+from maas_operator.api.selecting import selects
+from maas_operator.decide.acceptance import Plan, Refusal, accept
 from maas_operator.decide.specs import parsed
 from tests.unit.decide.facts import service_seen
 from tests.unit.decide.test_golden import facts_of

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_operator.decide.autostop import CHECKPOINT, LONGEST_GAP, auto_stop
+from maas_operator.decide.idle import Idle
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HOUR = 3600
@@ -23,12 +24,13 @@ class Service:
             "status": {},
         }
         self.now = NOW
+        self.idle: Idle | None = None
         self.writes = 0
 
     def look(self, seconds: float = 0, answering: bool = True) -> Any:
         """Let time pass, look, and keep what is to be shown."""
         self.now += timedelta(seconds=seconds)
-        found = auto_stop(self.manifest, answering, self.now)
+        found = auto_stop(self.manifest, answering, self.idle, self.now)
         status = {"autoStop": found.status} if found.status else {}
         self.writes += status != self.manifest["status"]
         self.manifest["status"] = status
@@ -55,7 +57,7 @@ def test_m10_it_stops_when_its_time_is_up_and_not_before(after: str, seconds: in
 
 
 def test_m10_off_by_default() -> None:
-    assert auto_stop(Service(None).manifest, True, NOW).status is None
+    assert auto_stop(Service(None).manifest, True, None, NOW).status is None
 
 
 def test_m10_it_does_not_count_while_the_service_is_stopped_or_loads() -> None:
@@ -97,6 +99,17 @@ def test_m10_once_stopped_it_stays_so_until_it_is_started() -> None:
     assert service.look().stopped
     service.start()
     assert not service.look(answering=False).stopped
+
+
+def test_m10_a_request_to_start_that_is_taken_away_starts_nothing() -> None:
+    """GitOps that puts an object back as its file has it takes away what a user has set."""
+    service = Service("1h")
+    service.start()
+    assert service.run(2 * HOUR).stopped
+    del service.manifest["metadata"]["annotations"]["maas-operator.io/start-requested-at"]
+    assert service.look(60, answering=False).stopped
+    service.start("2026-02-02")
+    assert not service.look(60, answering=False).stopped
 
 
 def test_m10_started_again_it_has_its_whole_time() -> None:

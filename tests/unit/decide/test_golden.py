@@ -30,7 +30,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def facts_of(name: str) -> Manifest:
     """What an in-file says."""
-    said: Manifest = yaml.safe_load((GOLDEN / f"{name}.in.yaml").read_text())
+    said: Manifest = yaml.load((GOLDEN / f"{name}.in.yaml").read_text(), yaml.CSafeLoader)
     if "like" not in said:
         return said
     like = {key: value for key, value in facts_of(said.pop("like")).items() if key != "show"}
@@ -69,6 +69,10 @@ def _pod(decision: Decision) -> Manifest:
     return dict(_of_kind(decision, "Deployment")["spec"]["template"])
 
 
+def _groups(decision: Decision) -> Manifest:
+    return dict(_of_kind(decision, "LeaderWorkerSet")["spec"]["leaderWorkerTemplate"])
+
+
 def _of_kind(decision: Decision, kind: str) -> Manifest:
     return next(each for each in manifests_of(decision) if each["kind"] == kind)
 
@@ -88,23 +92,40 @@ SHOWN: Mapping[str, Callable[[Decision], Any]] = {
     ],
     "apply": lambda it: [asdict(each) | {"manifest": _annotated(each.manifest)} for each in it.apply],
     "ConfigMap": lambda it: _annotated(_of_kind(it, "ConfigMap")),
+    "Job": lambda it: _annotated(_of_kind(it, "Job")),
     "Service": lambda it: _annotated(_of_kind(it, "Service")),
     "Deployment": lambda it: _annotated(_of_kind(it, "Deployment")),
+    "LeaderWorkerSet": lambda it: _annotated(_of_kind(it, "LeaderWorkerSet")),
+    "hosts": lambda it: {
+        part: _groups(it)[part]["spec"]["containers"][0]["args"] for part in ("leaderTemplate", "workerTemplate")
+    },
+    "schedulers": lambda it: {
+        part: _groups(it)[part]["spec"].get("schedulerName") for part in ("leaderTemplate", "workerTemplate")
+    },
+    "affinity": lambda it: _groups(it)["workerTemplate"]["spec"].get("affinity"),
     "replicas": lambda it: _of_kind(it, "Deployment")["spec"]["replicas"],
     "strategy": lambda it: _of_kind(it, "Deployment")["spec"]["strategy"],
     "template": lambda it: template_of(manifests_of(it)),
     "pod": _pod,
     "engine": _engine,
     "args": lambda it: _engine(it)["args"],
-    "env": lambda it: {each["name"]: each["value"] for each in _engine(it)["env"]},
+    "env": lambda it: {each["name"]: each.get("value", each.get("valueFrom")) for each in _engine(it)["env"]},
+    "resources": lambda it: _engine(it)["resources"],
+    "before": lambda it: {each["name"]: each["resources"] for each in _pod(it)["spec"]["initContainers"]},
     "image": lambda it: _engine(it)["image"],
     "volumes": lambda it: _pod(it)["spec"]["volumes"],
-    "remove": lambda it: [asdict(each) for each in it.remove],
+    "remove": lambda it: [
+        {key: value for key, value in asdict(each).items() if value is not False} for each in it.remove
+    ],
     "events": lambda it: [f"{each.type} {each.reason}: {each.message}" for each in it.events],
     "status": lambda it: it.status,
     "phase": lambda it: it.status["phase"],
+    "suspension": lambda it: it.status.get("suspension"),
     "model": lambda it: it.status.get("model"),
+    "queue": lambda it: it.status.get("queue"),
     "instances": lambda it: it.status["instances"],
+    "marks": lambda it: [f"{each.name} {each.deletion_cost}" for each in it.marks],
+    "scaling": lambda it: it.status.get("scaling"),
     "conditions": lambda it: {
         each["type"]: f"{each['status']} since {each['lastTransitionTime'][11:16]}, {each['reason']}: {each['message']}"
         for each in it.status["conditions"]

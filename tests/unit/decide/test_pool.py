@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from maas_operator.api.seen import Manifest, PodSeen, PoolSeen
+from maas_operator.api.seen import Manifest, PodSeen, PoolSeen, Standing
 from maas_operator.decide import decide_pool
+from maas_operator.decide.accelerators import accelerators
 from maas_operator.decide.pool import listed
 from tests.unit.decide.facts import EARLIER, NOW, node, pod
 
@@ -59,6 +60,33 @@ def test_a_pools_figures() -> None:
     }
 
 
+def test_m3_an_instance_of_several_hosts_is_used_once_all_its_hosts_have_a_node() -> None:
+    two = ONE | {"hosts": 2}
+    pods = [
+        pod("whole-0", group="0"),
+        pod("whole-1", group="0", node="node-2"),
+        pod("half-0", group="1"),
+        pod("half-1", group="1", node=None),
+        pod("begun-0", group="2"),
+        pod("leaves-0", group="3", leaving=True),
+        pod("leaves-1", group="3", leaving=True),
+        pod("of-another-service-0", group="0", service="other", node=None),
+    ]
+    row = decide_pool(PoolSeen(pool(two), [], [], pods), NOW).status["flavors"][0]
+    assert (row["used"], row["waiting"]) == (2, 3)
+
+
+def test_m12_instances_that_wait_in_line_have_no_pods_and_are_counted() -> None:
+    line = [
+        Standing("team-a", "assistant", "pool-a", "one", desired=4, placed=1, since="x", waiting=3),
+        Standing("team-b", "x", "pool-a", "one", desired=2, placed=0, since="y", waiting=2),
+        Standing("team-b", "pods-are-being-made", "pool-a", "one", desired=7, placed=0, since="z"),
+    ]
+    pods = [pod("runs"), pod("waits", node=None)]
+    row = decide_pool(PoolSeen(pool(), [], [], pods, line), NOW).status["flavors"][0]
+    assert (row["used"], row["waiting"]) == (1, 5)
+
+
 def test_a_pool_of_a_long_name_counts_its_pods() -> None:
     from maas_operator.decide.identity import label_value
 
@@ -81,8 +109,16 @@ def test_no_room_is_promised_for_an_accelerator_that_nobody_knows() -> None:
     ).status
     assert [(row["capacity"], row["free"]) for row in status["flavors"]] == [(0, 0), (4, 4)]
     assert conditions(status)["Stalled"] == (
-        "True AcceleratorUnknown: unknown accelerator types: odd (abacus); this operator knows ascend-310p, "
-        "ascend-910b, ascend-a3, cpu, nvidia"
+        "True AcceleratorUnknown: unknown accelerator types: odd (abacus); this operator knows "
+        f"{', '.join(accelerators())}"
+    )
+
+
+def test_m3_a_flavor_that_asks_for_the_accelerators_resource_twice_is_said_to_be_impossible() -> None:
+    twice = ONE | {"accelerator": {"type": "nvidia", "count": 2}, "devices": {"nvidia.com/gpu": 2}}
+    status = decide_pool(PoolSeen(pool(twice), [node("a")], [], []), NOW).status
+    assert conditions(status)["Stalled"].startswith(
+        f"True FlavorImpossible: flavor {ONE['name']} names nvidia.com/gpu among its devices"
     )
 
 

@@ -21,7 +21,7 @@ from maas_operator.decide import decide_model, decide_pool, decide_service, with
 from maas_operator.decide.room import capacity, free, usable
 from tests.unit.decide.apiserver import children_after
 from tests.unit.decide.facts import EARLIER, NOW, manifests_of, template_of
-from tests.unit.decide.strategies import AMOUNTS, NODES, PODS, SPECS, services, settings
+from tests.unit.decide.strategies import AMOUNTS, LEARNED, NODES, PLACES, PODS, SPECS, services, settings
 
 STATUS = {kind.kind: Draft202012Validator(structural(kind.status)) for kind in KINDS}
 LATER = NOW + timedelta(minutes=5)
@@ -123,11 +123,10 @@ def running(pods: int) -> list[PodSeen]:
     return made
 
 
-@given(services(fitting=True), settings(), CHANGES)
+@given(services(fitting=True, new=True), settings(), CHANGES)
 def test_what_matters_for_the_pods_changes_their_template(
     seen: ServiceSeen, given_settings: Settings, change: Any
 ) -> None:
-    seen.service.pop("status", None)
     stood, first = standing(seen, given_settings, pods=running(1))
     spec, model = copy.deepcopy(seen.service["spec"]), copy.deepcopy(seen.model or {})
     version = next(each for each in model["spec"]["versions"] if each["name"] == first.status["model"]["version"])
@@ -138,18 +137,35 @@ def test_what_matters_for_the_pods_changes_their_template(
     assert decision.status["phase"] in {"Updating", "Stopped"}
 
 
-@given(services(fitting=True), settings(), settings(), SPECS["ResourcePool"])
+@given(services(fitting=True, new=True), settings(), settings(), PLACES)
 def test_no_running_pod_is_restarted_by_the_operator_or_the_pool(
     seen: ServiceSeen, earlier: Settings, later: Settings, other: Manifest
 ) -> None:
-    seen.service.pop("status", None)
     stood, first = standing(seen, earlier, pods=running(1))
     pool = copy.deepcopy(seen.pool or {})
-    pool["spec"] |= {key: other[key] for key in ("nodeSelector", "tolerations") if key in other}
+    pool["spec"] |= other
     for flavor in pool["spec"]["flavors"]:
         flavor |= {"cpu": "7", "memory": "7Gi"}
     decision = decide_service(replace(stood, pool=pool), later, NOW)
     assert template_of(manifests_of(decision)) in {None, template_of(manifests_of(first))}
+
+
+@given(services(fitting=True, new=True), settings(), settings(), LEARNED)
+def test_m3_nothing_that_was_deployed_is_refused_or_restarted_for_what_is_learned_of_it(
+    seen: ServiceSeen, earlier: Settings, later: Settings, learned: Manifest
+) -> None:
+    """An upgrade brings facts on models and devices, and stricter arithmetic: what was accepted before stays."""
+    stood, first = standing(seen, earlier, pods=running(1))
+    model, pool = copy.deepcopy(seen.model or {}), copy.deepcopy(seen.pool or {})
+    for version in model["spec"]["versions"]:
+        version.update(learned)
+    for flavor in pool["spec"]["flavors"]:
+        flavor.get("accelerator", {})["memory"] = "1Gi"
+    decision = decide_service(replace(stood, model=model, pool=pool), later, NOW)
+    conditions = {each["type"]: each for each in decision.status["conditions"]}
+    assert conditions["Accepted"]["status"] == "True"
+    assert template_of(manifests_of(decision)) in {None, template_of(manifests_of(first))}
+    assert not any(each.kind == "Deployment" for each in decision.remove)
 
 
 POOLS = SPECS["ResourcePool"].map(

@@ -1,9 +1,14 @@
 """Room: which nodes take pods, and how many instances they hold."""
 
+from itertools import combinations
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from maas_operator.api.resourcepool import Flavor, ResourcePoolSpec
-from maas_operator.decide.room import capacity, describe, free, needs, usable
+from maas_operator.api.seen import NodeSeen
+from maas_operator.decide.room import DISK, capacity, describe, ever, free, instances, needs, resource, usable
 from tests.unit.decide.facts import node
 
 SMALL = {"name": "small", "cpu": "1500m", "memory": "2Gi"}
@@ -21,6 +26,48 @@ def pool(**fields: object) -> ResourcePoolSpec:
 def test_an_instance_needs_what_its_flavor_says() -> None:
     assert needs(flavor()) == {"cpu": 1500, "memory": 2 * 2**30}
     assert needs(Flavor.model_validate(GPU)) == {"cpu": 1500, "memory": 2 * 2**30, "nvidia.com/gpu": 2}
+
+
+def test_m3_further_devices_are_needed_beside_the_accelerator_which_is_what_one_stands_in_line_for() -> None:
+    hca = {"rdma/hca": 1}
+    fast = Flavor.model_validate(GPU | {"devices": hca})
+    assert needs(fast) == {**needs(Flavor.model_validate(GPU)), **hca}
+    assert resource(fast) == "nvidia.com/gpu"
+    assert resource(flavor(devices=hca)) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("cards", "one", "pairs"), [((4, 4), 8, 4), ((4, 1), 5, 1), ((0, 4), 4, 0), ((None, 4), 4, 0)]
+)  # fmt: skip
+def test_m3_further_devices_count_on_each_host(cards: tuple[int | None, ...], one: int, pairs: int) -> None:
+    there = [
+        node(
+            f"n{number}",
+            allocatable={"cpu": 64, "memory": "1Ti", "nvidia.com/gpu": 8}
+            | ({} if each is None else {"rdma/hca": each}),
+        )
+        for number, each in enumerate(cards)
+    ]
+    fast = GPU | {"devices": {"rdma/hca": 1}}
+    for hosts, count in ((1, one), (2, pairs)):
+        wanted = Flavor.model_validate(fast | {"hosts": hosts})
+        assert {free(wanted, there), capacity(wanted, there), ever(pool(), wanted, there)} == {count}
+
+
+def test_disk_for_weights_counts_as_the_scheduler_counts_it() -> None:
+    """A node that tells of none has none."""
+    large = {"cpu": 64, "memory": "1Ti"}
+    there = [
+        node("a", allocatable=large | {DISK: "100Gi"}, requested={DISK: "10Gi"}, pods=1),
+        node("b", allocatable=large),
+    ]
+    assert free(flavor(), there, 30 * 2**30) == 3
+    assert ever(pool(), flavor(), there, 30 * 2**30) == 3
+    assert free(flavor(), there, 91 * 2**30) == 0
+    assert describe(pool(), flavor(), there, 91 * 2**30) == (
+        "an instance needs 1.5 cpu, 2Gi memory, 91Gi ephemeral-storage on one node; of 2 nodes that take pods, at most "
+        "90Gi ephemeral-storage is free on a node"
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,3 +156,101 @@ def test_what_is_lacking_is_said_in_numbers() -> None:
     )
     assert describe(pool(nodeSelector={"a": "b"}), flavor(), nodes).endswith("the pool has no node (its selector: a=b)")
     assert describe(pool(), flavor(), []).endswith("the pool has no node (its selector: any)")
+
+
+RACK = "topology.example/rack"
+PAIR = GPU | {"name": "pair", "hosts": 2}
+
+
+def hosts(*free: int, racks: str = "") -> list[NodeSeen]:
+    """Nodes with so many free devices each, of 8; each in the rack of its letter, "-" being none."""
+    return [
+        node(
+            f"n{number}",
+            labels={} if racks[number : number + 1] in {"", "-"} else {RACK: racks[number]},
+            allocatable={"cpu": 64, "memory": "1Ti", "nvidia.com/gpu": 8},
+            requested={"nvidia.com/gpu": 8 - devices},
+            pods=1,
+        )
+        for number, devices in enumerate(free)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "count"),
+    [
+        (hosts(), 0),
+        (hosts(8), 0),
+        (hosts(8, 1), 0),
+        (hosts(2, 2), 1),
+        (hosts(8, 2), 1),
+        (hosts(8, 2, 2, 2), 3),
+        (hosts(8, 8, 8), 6),
+        (hosts(4, 4, 4, 2), 3),
+    ],
+)
+def test_m3_an_instance_of_several_hosts_counts_whole_hosts(nodes: list[NodeSeen], count: int) -> None:
+    assert free(Flavor.model_validate(PAIR), nodes) == count
+
+
+@pytest.mark.parametrize(
+    ("nodes", "count"),
+    [
+        (hosts(2, 2, racks="ab"), 0),
+        (hosts(2, 2, racks="aa"), 1),
+        (hosts(2, 2, 2, 2, racks="abab"), 2),
+        (hosts(2, 2, 2, racks="aab"), 1),
+        (hosts(2, 2, 2, racks="a--"), 0),
+    ],
+)
+def test_m3_the_hosts_of_an_instance_share_the_value_of_the_topology_label(nodes: list[NodeSeen], count: int) -> None:
+    assert free(Flavor.model_validate(PAIR | {"topologyKey": RACK}), nodes) == count
+    assert capacity(Flavor.model_validate(PAIR | {"topologyKey": RACK}), nodes) == count
+
+
+def most_groups(size: int, shares: tuple[int, ...]) -> int:
+    """By trying all."""
+    best = 0
+    for chosen in combinations([index for index, share in enumerate(shares) if share], size):
+        left = tuple(share - (index in chosen) for index, share in enumerate(shares))
+        best = max(best, 1 + most_groups(size, left))
+    return best
+
+
+@given(st.integers(1, 3), st.lists(st.integers(0, 3), max_size=4))
+def test_m3_as_many_instances_as_trying_all_finds(size: int, shares: list[int]) -> None:
+    found = instances(Flavor.model_validate(SMALL | {"hosts": size}), [node(f"n{each}") for each in shares], shares)
+    assert found == most_groups(size, tuple(shares))
+
+
+def test_m12_what_the_nodes_could_hold_if_they_were_empty() -> None:
+    nodes = [
+        *hosts(0, 0),
+        node("cordoned", cordoned=True, allocatable={"cpu": 64, "memory": "1Ti", "nvidia.com/gpu": 8}),
+        node("lost", ready=False, taints=[["node.kubernetes.io/unreachable", "", "NoExecute"]],
+             allocatable={"cpu": 64, "memory": "1Ti", "nvidia.com/gpu": 8}),
+        node("others", taints=[["team", "x", "NoSchedule"]],
+             allocatable={"cpu": 64, "memory": "1Ti", "nvidia.com/gpu": 8}),
+        node("without-device-plugin", allocatable={"cpu": 64, "memory": "1Ti", "nvidia.com/gpu": 0}),
+    ]  # fmt: skip
+    assert ever(pool(), Flavor.model_validate(GPU), nodes) == 16
+    assert ever(pool(), Flavor.model_validate(GPU | {"accelerator": {"type": "nvidia", "count": 9}}), nodes) == 0
+
+
+def test_what_stands_in_line_for_what() -> None:
+    assert resource(flavor()) == "cpu"
+    assert resource(Flavor.model_validate(GPU)) == "nvidia.com/gpu"
+
+
+def test_what_an_instance_of_several_hosts_lacks_is_said_in_hosts() -> None:
+    two = Flavor.model_validate(PAIR)
+    asked = "an instance needs 1.5 cpu, 2Gi memory, 2 nvidia.com/gpu on each of 2 nodes"
+    assert describe(pool(), two, hosts(8, 1)) == f"{asked}; of 2 nodes that take pods, 1 with all of it free at once"
+    assert describe(pool(), two, hosts(1, 1)) == (
+        f"{asked}; of 2 nodes that take pods, at most 1 nvidia.com/gpu is free on a node"
+    )
+    racks = Flavor.model_validate(PAIR | {"topologyKey": RACK})
+    assert describe(pool(), racks, hosts(8, 2, 2, racks="abc")) == (
+        f"{asked} of one {RACK}; of 3 nodes that take pods, 3 with all of it free at once, at most 1 of them of one "
+        f"{RACK}"
+    )

@@ -10,23 +10,48 @@ from hypothesis import strategies as st
 
 from maas_operator.api.seen import Manifest
 from maas_operator.decide import decide_service, workload
-from maas_operator.decide.accelerators import accelerators
 from maas_operator.decide.children import MAX_TEMPLATE
 from maas_operator.decide.identity import label_value
 from tests.unit.decide.facts import NOW, manifests_of, service_seen, settings_from
-from tests.unit.decide.test_golden import GOLDEN, facts_of, seen_from
+from tests.unit.decide.test_golden import facts_of, seen_from
+
+VERSION = {
+    "name": "4k",
+    "source": "oci://registry.example/tiny:1",
+    "contextLength": 4096,
+    "args": ["--kv-cache-memory-bytes=67108864"],
+}
+"""As the newest of the golden pair cpu-first."""
 
 
 def decided(facts: Manifest) -> list[Manifest]:
     return manifests_of(decide_service(service_seen(facts), settings_from(facts), NOW))
 
 
-@pytest.mark.parametrize("kind", accelerators())
-def test_every_accelerator_has_a_golden_pair(kind: str) -> None:
-    image = f"image: {accelerators()[kind].image}\n"
-    texts = [path.read_text() for path in GOLDEN.glob("*.out.yaml")]
-    resource = accelerators()[kind].resource
-    assert any(image in text or (resource and resource in text) for text in texts)
+def test_m12_a_priority_class_stands_on_the_pods_and_changes_them() -> None:
+    facts = facts_of("cpu-first")
+    before = decided(facts)[-1]["spec"]["template"]
+    facts["service"]["spec"]["priorityClassName"] = "urgent"
+    after = decided(facts)[-1]
+    assert "priorityClassName" not in before["spec"]
+    assert after["spec"]["template"]["spec"]["priorityClassName"] == "urgent"
+    inputs = "maas-operator.io/template-inputs"
+    assert (
+        after["metadata"]["annotations"][inputs]
+        != decided(facts_of("cpu-first"))[-1]["metadata"]["annotations"][inputs]
+    )
+
+
+@pytest.mark.parametrize("name", ["ascend-910b", "hosts-910b", "nvidia", "cpu-first"])
+def test_an_engine_stands_where_it_can_write_though_its_root_file_system_is_read_only(name: str) -> None:
+    """CANN writes its kernel_meta into the working directory, and does not start where it cannot."""
+    spec = decided(facts_of(name))[-1]["spec"]
+    groups = spec.get("leaderWorkerTemplate", {"leaderTemplate": spec.get("template"), "workerTemplate": None})
+    for template in filter(None, (groups["leaderTemplate"], groups["workerTemplate"])):
+        (engine,) = template["spec"]["containers"]
+        assert engine["securityContext"]["readOnlyRootFilesystem"]
+        (volume,) = (each["name"] for each in engine["volumeMounts"] if each["mountPath"] == engine["workingDir"])
+        assert {"name": volume, "emptyDir": {}} in template["spec"]["volumes"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
@@ -95,7 +120,10 @@ def test_an_unchanged_service_is_not_rendered_again(monkeypatch: pytest.MonkeyPa
         {"pool": {"spec": {"nodeSelector": {"pool": "b"}}}},
         {"pool": {"spec": {"tolerations": [{"operator": "Exists"}]}}},
         {"pool": {"spec": {"flavors": [{"name": "one", "cpu": "1", "memory": "3Gi", "maxQPS": 10}]}}},
+        {"model": {"spec": {"versions": [VERSION | {"accelerators": [{"type": "cpu", "args": ["--new"]}]}]}}},
         {"settings": {"accelerators": {"cpu": {"image": "new:1"}}}},
+        {"settings": {"accelerators": {"cpu": {"runtimeClassName": "new"}}}},
+        {"settings": {"accelerators": {"cpu": {"schedulerName": "new"}}}},
         {"settings": {"imagePullSecrets": ["new"]}},
         {"settings": {"drainSeconds": 61}},
         {"settings": {"loadSeconds": 61}},

@@ -55,13 +55,37 @@ def test_i2_a_product_that_cannot_be_read_stops_no_other() -> None:
     assert "Model broken: " in facts.unreadable[0]
 
 
-def test_i2_of_a_model_the_product_alone_is_kept() -> None:
+def test_i2_m20_of_a_model_the_product_is_kept_and_what_its_versions_do_not_support() -> None:
     seen = Seen()
     assert seen.put(model("a", 1, id="1", name="a", modelName="m"))
     renewed = model("a", 1, 2, id="1", name="a", modelName="m")
     renewed["spec"]["versions"].append({"name": "32k"})
     assert not seen.put(renewed)
     assert seen.put(model("a", 1, 3, id="1", name="b", modelName="m"))
+    refusing = model("a", 1, 4, id="1", name="b", modelName="m")
+    refusing["spec"]["versions"].append({"name": "32k", "unsupportedParameters": ["BeamSearch"]})
+    assert seen.put(refusing)
+
+
+def test_m20_a_service_refuses_what_its_version_does_not_support_of_what_is_known() -> None:
+    catalogue = model("a", 1)
+    catalogue["spec"]["versions"] = [
+        {"name": "8k", "unsupportedParameters": ["NAboveOne", "Unheard", "LengthPenalty"]},
+        {"name": "16k", "unsupportedParameters": []},
+        {"name": "32k"},
+    ]
+
+    def unsupported(**status: Any) -> tuple[str, ...]:
+        metadata = {"namespace": "team-a", "name": "s", "uid": "id-s", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        spec = {"model": {"name": "a", "version": "8k"}, "resourcePool": "p", "flavor": "f"}
+        service = {"metadata": metadata, "spec": spec, "status": status}
+        (found,) = gather((service,), (), (), (), NOW, models=(catalogue,)).services
+        return found.unsupported
+
+    assert unsupported() == ("NAboveOne", "LengthPenalty")
+    assert unsupported(model={"name": "a", "version": "16k"}) == ()
+    assert unsupported(model={"name": "a", "version": "32k"}) == ()
+    assert unsupported(model={"name": "gone", "version": "8k"}) == ()
 
 
 def test_i3_all_three_must_name_one_product() -> None:

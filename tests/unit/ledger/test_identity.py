@@ -5,7 +5,7 @@ import pytest
 from maas_operator.ledger.identity import Identity, NotReviewedError, Remembered, identity
 from maas_operator.ledger.service import Access
 
-ACCESS = Access("maas-system", "maas-gateway")
+ACCESS = Access("maas-system", "maas-gateway", "maas-operator")
 CI = Identity("team-a", "ci")
 
 
@@ -81,3 +81,11 @@ def test_an_account_sees_its_own_usage_the_platform_all_and_the_gateway_alone_wr
     assert ACCESS.may_write(gateway)
     assert not ACCESS.may_write(platform)
     assert not ACCESS.may_write(Identity("team-a", "maas-gateway"))
+
+
+def test_m11_the_operator_alone_sends_events_and_no_usage() -> None:
+    operator = Identity("maas-system", "maas-operator")
+    assert ACCESS.may_tell(operator)
+    assert not ACCESS.may_write(operator)
+    for other in (Identity("maas-system", "maas-gateway"), Identity("team-a", "maas-operator"), CI):
+        assert not ACCESS.may_tell(other)

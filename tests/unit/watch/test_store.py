@@ -1,11 +1,13 @@
 """The store: the newest state wins, and every change says what it may alter."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from maas_operator.api.names import API_VERSION, FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_SERVICE
-from maas_operator.api.seen import ApiKeySeen, ModelSeen, PoolSeen, ServiceSeen
+from maas_operator.api.seen import ApiKeySeen, Measured, ModelSeen, PoolSeen, ScalingMemory, ServiceSeen
 from maas_operator.watch.keys import Key
 from maas_operator.watch.store import Store
 
@@ -17,6 +19,7 @@ OURS = {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_SERVICE: "assistant"}
 
 def made(kind: str, name: str, version: int = 1, namespace: str = "", uid: str = "", **rest: Any) -> dict[str, Any]:
     api = {"Deployment": "apps/v1", "Pod": "v1", "Node": "v1", "Namespace": "v1", "ConfigMap": "v1"}
+    api |= {"LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1"}
     metadata = {"name": name, "uid": uid or f"{kind}-{name}", "resourceVersion": str(version)}
     metadata |= {"namespace": namespace} if namespace else {}
     metadata |= rest.pop("metadata", {})
@@ -149,6 +152,25 @@ def test_a_child_whose_label_was_taken_off_is_still_seen_whole(store: Store) -> 
     assert seen.children[("Deployment", "assistant")]["spec"] == {"replicas": 1}
 
 
+def test_a_leader_worker_set_is_found_by_its_label_under_any_name(store: Store) -> None:
+    made_set = made("LeaderWorkerSet", "assistant-1a2b", 1, "team-a", metadata={"labels": OURS}, spec={"replicas": 1})
+    assert store.put(made_set) == {SERVICE}
+    seen = store.snapshot(SERVICE)
+    assert isinstance(seen, ServiceSeen)
+    assert seen.children[("LeaderWorkerSet", "assistant-1a2b")]["spec"] == {"replicas": 1}
+    assert store.drop(Key("LeaderWorkerSet", "team-a", "assistant-1a2b")) == {SERVICE}
+
+
+def test_a_kind_that_the_cluster_lacks_is_known_to_each_decision(store: Store) -> None:
+    assert store.known("LeaderWorkerSet", True) == set(), "as it was"
+    assert store.known("LeaderWorkerSet", False) == {SERVICE}
+    assert store.known("LeaderWorkerSet", False) == set()
+    seen = store.snapshot(SERVICE)
+    assert isinstance(seen, ServiceSeen)
+    assert seen.absent == {"LeaderWorkerSet"}
+    assert store.known("LeaderWorkerSet", True) == {SERVICE}
+
+
 def test_config_maps_are_found_by_their_label(store: Store) -> None:
     raw = made("ConfigMap", "assistant-1234", 1, "team-a", metadata={"labels": OURS}, data={"a": "b"})
     assert store.put(raw) == {SERVICE}
@@ -177,6 +199,16 @@ def test_a_heartbeat_of_a_node_alters_nothing(store: Store) -> None:
     assert store.put(made("Node", "n1", 2, **labels, status=beat)) == set()
     beat = {"conditions": [{"type": "Ready", "status": "True"}]}
     assert store.put(made("Node", "n1", 3, **labels, status=beat)) == {POOL}
+
+
+def test_a_node_that_dies_or_comes_back_alters_the_services_on_it(store: Store) -> None:
+    labels: dict[str, Any] = {"metadata": {"labels": {"zone": "a"}}}
+    store.put(pod(1, node="n1"))
+    for version, ready, altered in ((2, "True", {POOL, SERVICE}), (3, "Unknown", {POOL, SERVICE}), (4, "False", set())):
+        status = {"conditions": [{"type": "Ready", "status": ready}]}
+        assert store.put(made("Node", "n1", version, **labels, status=status)) == altered, ready
+    closed = {"unschedulable": True}
+    assert store.put(made("Node", "n1", 5, **labels, status=status, spec=closed)) == {POOL}, "what runs there stays"
 
 
 def test_a_namespaces_labels_alter_its_services(store: Store) -> None:
@@ -270,3 +302,75 @@ def contents(value: Any) -> Any:
     if hasattr(value, "__dict__"):
         return {name: contents(each) for name, each in vars(value).items()}
     return repr(value)
+
+
+def test_what_a_decision_has_to_know_of_the_last_one_is_kept_as_long_as_the_service() -> None:
+    store = Store()
+    store.put(service())
+
+    def remembered() -> ScalingMemory | None:
+        seen = store.snapshot(SERVICE)
+        assert isinstance(seen, ServiceSeen)
+        return seen.scaling_memory
+
+    assert remembered() is None
+    store.remember(SERVICE, ScalingMemory())
+    assert remembered() == ScalingMemory()
+    store.remember(SERVICE, None)
+    assert remembered() is None
+    store.remember(SERVICE, ScalingMemory())
+    store.drop(SERVICE)
+    store.remember(SERVICE, ScalingMemory())
+    store.put(made("ModelService", "assistant", 3, "team-a", "another", spec=service()["spec"]))
+    assert remembered() is None
+
+
+def test_what_a_pods_removal_costs_is_seen() -> None:
+    store = Store()
+    store.put(service())
+    marked = pod()
+    marked["metadata"]["annotations"] = {"controller.kubernetes.io/pod-deletion-cost": "6"}
+    store.put(marked)
+    seen = store.snapshot(SERVICE)
+    assert isinstance(seen, ServiceSeen)
+    assert [each.deletion_cost for each in seen.pods] == ["6"]
+
+
+def test_what_was_measured_is_seen_until_the_service_goes(store: Store) -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    measured = Measured(now, {}, None, None, None, None)
+    assert store.measured(SERVICE, measured) == set()
+    seen = store.snapshot(SERVICE)
+    assert isinstance(seen, ServiceSeen)
+    assert seen.measured is measured
+    store.drop(SERVICE)
+    assert store.measured(SERVICE, measured) == set(), "it is gone"
+    store.put(service(9, metadata={"uid": "another"}))
+    seen = store.snapshot(SERVICE)
+    assert isinstance(seen, ServiceSeen)
+    assert seen.measured is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "follows"),
+    [
+        ({}, False),
+        ({"autoStop": {"after": "1h"}}, False),
+        ({"autoStop": {"afterIdle": "1h"}}, True),
+        ({"scaling": {}}, True),
+    ],
+)
+def test_services_whose_instances_follow_their_load_are_decided_at_each_look(
+    store: Store, spec: dict[str, Any], follows: bool
+) -> None:
+    store.put(service(2, spec=spec))
+    busy = Measured(datetime(2026, 1, 2, tzinfo=UTC), {}, 1.0, 1, None, None)
+    assert store.measured(SERVICE, busy) == ({SERVICE} if follows else set())
+    store.put(service(3))
+    assert store.measured(SERVICE, replace(busy, held=2)) == set()
+
+
+def test_every_service_is_there_with_its_pods(store: Store) -> None:
+    store.put(pod())
+    (found,) = store.services()
+    assert (found.key, found.uid, [each.name for each in found.pods]) == (SERVICE, "ModelService-assistant", ["p"])

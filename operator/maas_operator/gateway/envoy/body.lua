@@ -4,7 +4,15 @@ local USAGE = '"stream":true,"stream_options":{"include_usage":true,"continuous_
 local PREFIX = 4096 -- bytes of a conversation that instances are chosen by
 local MAAS = "maas"
 
-local function refuse(handle) handle:respond({ [":status"] = "400" }, "") end
+-- What a model's version may not support of a request (M20): whether the request asks for it. The engine takes numbers
+-- and booleans that are written as texts, too: only what surely asks for nothing passes.
+local ASKS = {
+  NAboveOne = function(asked) return asked.n ~= nil and not ((tonumber(asked.n) or 2) <= 1) end,
+  BeamSearch = function(asked) return asked.use_beam_search ~= nil and asked.use_beam_search ~= false end,
+  LengthPenalty = function(asked) return asked.length_penalty ~= nil and tonumber(asked.length_penalty) ~= 1 end,
+}
+
+local function refuse(handle, why) handle:respond({ [":status"] = "400", [REFUSED] = why }, "") end
 
 -- How a conversation begins: everything before the first answer in it, the same in its first turn and in all later ones.
 local function beginning(handle)
@@ -43,6 +51,13 @@ local function on_request(handle)
   local id = headers:get("x-maas-id")
   if asked.malformed or (asked.stream ~= nil and type(asked.stream) ~= "boolean") then return refuse(handle) end
   if not id and (type(asked.model) ~= "string" or asked.model == "") then return refuse(handle) end
+  local comments = headers:get(CLIENTS_KEEP_ALIVE)
+  if comments then
+    headers:remove(CLIENTS_KEEP_ALIVE)
+    local seconds = tonumber(string.match(comments, "^%d%d?$") or 0)
+    if seconds < 1 or seconds > MOST_KEEP_ALIVE then return refuse(handle, "keep-alive") end
+    if asked.stream then headers:add(KEEP_ALIVE, comments) end
+  end
   local name = id and ("id/" .. id) or ("name/" .. asked.model)
   headers:add("x-maas-name", name)
   headers:add("x-maas-route", account .. " " .. name) -- the service's route is found by this
@@ -50,6 +65,9 @@ local function on_request(handle)
   local route = handle:metadata()
   local service = route:get("service")
   if not service then return end
+  for _, parameter in ipairs(route:get("unsupported") or {}) do
+    if ASKS[parameter](asked) then return refuse(handle, parameter) end
+  end
   headers:add("x-maas-service", service)
   local affinity = route:get("affinity")
   if asked.stream then
@@ -108,9 +126,12 @@ end
 -- too, but it takes the whole answer apart, which costs more than all that is done here.
 local function count(handle, text)
   local usage = string.match(text, COUNTS)
-  if not usage then return end
-  usage = string.gsub(string.sub(usage, 2, -2), "%b{}", "") -- without the details
   local info = handle:streamInfo():dynamicMetadata()
+  if not usage then
+    if handle:headers():get(UNREACHED) then info:set(MAAS, "unreached", true) end
+    return
+  end
+  usage = string.gsub(string.sub(usage, 2, -2), "%b{}", "") -- without the details
   for _, name in ipairs({ "prompt_tokens", "completion_tokens" }) do
     local tokens = string.match(usage, '"' .. name .. '"%s*:%s*(%d+)')
     if tokens then info:set("maas.usage", name, tonumber(tokens)) end
@@ -146,11 +167,11 @@ end
 local function stream(handle, last, every)
   local rest, first, made = "", true
   for chunk in handle:bodyChunks() do
-    if first then
+    local text = chunk:getBytes(0, chunk:length())
+    if first and string.find(text, "data:", 1, true) then -- not the comments before it
       handle:streamInfo():dynamicMetadata():set(MAAS, "first_token", handle:timestamp())
       first = false
     end
-    local text = chunk:getBytes(0, chunk:length())
     made, rest = events(rest == "" and text or rest .. text, last, every)
     if made ~= text then chunk:setBytes(made) end
   end

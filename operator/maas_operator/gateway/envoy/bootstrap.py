@@ -11,6 +11,12 @@ from maas_operator.gateway.envoy.names import AGENT, BOOTSTRAP, CLUSTERS, GATEWA
 from maas_operator.gateway.envoy.proto import Config, extension, file_source
 from maas_operator.gateway.settings import GatewaySettings
 
+MOST_OF_AGENT = 256
+"""Requests to the agent at a time, beside those of requests that are held or kept alive: of one that came by the
+agent's own adapter (I3) there are two."""
+RUNTIME = {"upstream.base_retry_backoff_ms": 200}
+"""While the agent is away, each held request asks for it again after up to 0.2 s, then 0.4, and at last up to 2 s."""
+
 
 def bootstrap(settings: GatewaySettings, folder: str) -> str:
     """The bootstrap. Envoy also needs --service-node and --service-cluster."""
@@ -27,6 +33,7 @@ def bootstrap(settings: GatewaySettings, folder: str) -> str:
         },
         "cluster_manager": {"local_cluster_name": GATEWAY},
         "static_resources": {"clusters": clusters},
+        "layered_runtime": {"layers": [{"name": "ours", "static_layer": RUNTIME}]},
         "overload_manager": _overload(settings),
     }
     return json.dumps(config, indent=1, sort_keys=True) + "\n"
@@ -45,12 +52,15 @@ exec envoy {flags} --disable-hot-restart "$@"
 
 
 def _agent(settings: GatewaySettings) -> Config:
+    most = MOST_OF_AGENT + 2 * settings.holding.requests + settings.holding.keep_alive_streams
     return {
         "name": AGENT,
         "type": "STATIC",
         "connect_timeout": "1s",
         "circuit_breakers": {
-            "thresholds": [{"max_connections": 256, "max_pending_requests": 256, "max_requests": 256}]
+            "thresholds": [
+                {"max_connections": most, "max_pending_requests": most, "max_requests": most, "max_retries": most}
+            ]
         },
         "load_assignment": assignment(AGENT, ((LOOPBACK, settings.agent_port),)),
     }

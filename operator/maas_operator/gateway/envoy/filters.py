@@ -1,18 +1,23 @@
 """The chain that a request goes through. On the way back it is the other way round: what stands later sees an answer
 first."""
 
+from maas_operator.gateway import errors
 from maas_operator.gateway.envoy import control, names, shared
 from maas_operator.gateway.envoy.limits import address_requests
 from maas_operator.gateway.envoy.lua import lua
 from maas_operator.gateway.envoy.proto import Config, extension, file_source, typed
 from maas_operator.gateway.facts import Facts
+from maas_operator.gateway.places import Answer
 from maas_operator.gateway.settings import GatewaySettings, StreamUsage
 
 _HTTP = "envoy.extensions.filters.http"
+ROUTER = extension("router", f"{_HTTP}.router.v3.Router", suppress_envoy_headers=True)
 USAGE = ("prompt_tokens", "completion_tokens")
 ANY_TYPE = {"google_re2": {}, "regex": ".*"}
 """Whatever a request's body is said to be, it is read as JSON: what is not JSON is refused."""
 OURS = {"remove_on_match": {"key_matcher": {"prefix": "x-maas-"}}}
+HOLD_GRACE = 5
+"""Seconds after a request's time is up in which the agent has to say so; then Envoy ends it."""
 JSON_TYPE = {"google_re2": {}, "regex": "(?i)application/json.*"}
 
 
@@ -44,7 +49,7 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
         # model, stream and usage from the body
         _body(settings),
         # which service; usage on every stream, and off again; tokens of an answer; reasoning under both its names
-        lua("lua-body", {"EVERY_CHUNK": settings.usage_on_streams == StreamUsage.EVERY_CHUNK}, "body.lua"),
+        lua("lua-body", _of_body(settings), "body.lua"),
         # frozen, quota used up, services that the key is not for, tokens a minute
         _discovered("verdicts", names.VERDICTS, f"{_HTTP}.rbac.v3.RBAC", folder),
     ]
@@ -64,7 +69,9 @@ def filters(settings: GatewaySettings, folder: str) -> list[Config]:
         # tokens from a stream, before the usage that nobody asked for is taken off
         _stream(),
         *([shared.charge()] if settings.rate_limit_service else []),
-        extension("router", f"{_HTTP}.router.v3.Router", suppress_envoy_headers=True),
+        # a service without an instance that will have one: its requests wait, after all that may refuse them
+        *([hold(settings)] if settings.holding.requests else []),
+        ROUTER,
     ]
     return chain
 
@@ -86,6 +93,9 @@ def _body(settings: GatewaySettings) -> Config:
         for path in (
             ["model"],
             ["stream"],
+            ["n"],
+            ["use_beam_search"],
+            ["length_penalty"],
             ["stream_options", "include_usage"],
             ["stream_options", "continuous_usage_stats"],
         )
@@ -102,6 +112,32 @@ def _body(settings: GatewaySettings) -> Config:
         }
         config["response_rules"] = {"rules": [rule], "allow_content_types_regex": JSON_TYPE}
     return extension("body", f"{_HTTP}.json_to_metadata.v3.JsonToMetadata", **config)
+
+
+def _of_body(settings: GatewaySettings) -> Config:
+    return {
+        "EVERY_CHUNK": settings.usage_on_streams == StreamUsage.EVERY_CHUNK,
+        "CLIENTS_KEEP_ALIVE": names.CLIENTS_KEEP_ALIVE,
+        "KEEP_ALIVE": names.KEEP_ALIVE,
+        "MOST_KEEP_ALIVE": errors.MOST_KEEP_ALIVE,
+        "REFUSED": names.REFUSED,
+        "UNREACHED": names.UNREACHED,
+    }
+
+
+def hold(settings: GatewaySettings) -> Config:
+    """Holds the requests of routes that say so, until the agent says that they may go on."""
+    constants = {
+        "CLUSTER": names.AGENT,
+        "PATH": names.HOLD_PATH,
+        "SECONDS": settings.holding.seconds + HOLD_GRACE,
+        "KEEP_ALIVE": names.KEEP_ALIVE,
+        "LENGTH": names.LENGTH,
+        "GIVEN_TO": names.GIVEN_TO,
+        "GO": Answer.GO,
+        "KEEP": Answer.KEEP,
+    }
+    return lua("lua-hold", constants, "hold.lua")
 
 
 def _stream() -> Config:

@@ -7,33 +7,50 @@ from maas_operator.gateway.access_log import (
     CONTROL_FORMAT,
     ENDED,
     FORMAT,
+    LONG_MILLISECONDS,
     PROGRESS,
     PROGRESS_FORMAT,
     PROGRESS_LOG,
     PROGRESS_SECONDS,
 )
-from maas_operator.gateway.envoy.filters import filters
-from maas_operator.gateway.envoy.names import CERTIFICATE, LOOPBACK, ROUTES
+from maas_operator.gateway.envoy.filters import ROUTER, filters, hold
+from maas_operator.gateway.envoy.names import (
+    AGENT,
+    CERTIFICATE,
+    GIVEN_TO,
+    LATE,
+    LOOPBACK,
+    ONWARD,
+    PREFIX,
+    ROUTES,
+    SERVICE,
+)
 from maas_operator.gateway.envoy.proto import Config, discovery_text, extension, file_source, seconds, typed
-from maas_operator.gateway.envoy.replies import replies
-from maas_operator.gateway.envoy.routes import NAME_OF_ROUTES
+from maas_operator.gateway.envoy.replies import late_replies, replies
+from maas_operator.gateway.envoy.routes import HOLD, LUA, NAME_OF_ROUTES, RETRY, held
 from maas_operator.gateway.settings import GatewaySettings
 
 MAX_HEAD_KIB = 60
+OUR_HEAD_KIB = 4
+"""Of a request that has been through the chain: what that has written into its head."""
 MAX_STREAMS = 256
 """Requests at a time on one HTTP/2 connection."""
 
 
 def listeners(settings: GatewaySettings, folder: str, log: str) -> str:
-    """The file of listeners: for clients, and on loopback for what the agent asks in a client's name, of which the
-    address says nothing. log: path of the access log, of which the lines are those of access_log.py."""
+    """The file of listeners: for clients; on loopback for what the agent asks in a client's name, of which the address
+    says nothing; for what it passes on; and for what is to be held after all. log: path of the access log, whose lines
+    are those of access_log.py."""
     outer = _listener("gateway", settings.address, settings.port, settings, _http(settings, folder, log))
     if settings.tls:
         outer["filter_chains"][0]["transport_socket"] = _tls(folder)
     of_agent = settings.model_copy(update={"requests_per_minute_per_address": None})
-    return discovery_text(
-        [outer, _listener("inner", LOOPBACK, settings.inner_port, settings, _http(of_agent, folder, log))]
-    )
+    made = [outer, _listener("inner", LOOPBACK, settings.inner_port, settings, _http(of_agent, folder, log))]
+    if settings.holding.requests:
+        made.append(_listener(LATE, LOOPBACK, settings.late_port, settings, _late(settings)))
+        if settings.holding.keep_alive_streams:
+            made.append(_listener(ONWARD, LOOPBACK, settings.onward_port, settings, _onward(settings)))
+    return discovery_text(made)
 
 
 def certificate(settings: GatewaySettings) -> str:
@@ -104,13 +121,53 @@ def _http(settings: GatewaySettings, folder: str, log: str) -> Config:
     )
 
 
+def _onward(settings: GatewaySettings) -> Config:
+    """From the agent to the instances: a service's cluster, and that is all."""
+    return _inside(ONWARD, settings, [ROUTER], [{"match": {"prefix": "/"}, "route": _TO_SERVICE}])
+
+
+def _late(settings: GatewaySettings) -> Config:
+    """What came while its service had an instance and finds none when it is to go there: its body was long on the way,
+    or content control thought about it. A service whose requests are held has this listener in the place of an instance
+    (holding.py), and here they are held like those that came later."""
+    given = {"prefix": "/", "headers": [{"name": GIVEN_TO, "string_match": {"exact": AGENT}}]}
+    to_agent, to_service = held({"cluster": AGENT, "timeout": "0s"}, _TO_SERVICE, settings.waits)
+    routes = [
+        {"match": given, "route": to_agent},
+        {"match": {"prefix": "/"}, "route": to_service, "metadata": {"filter_metadata": {LUA: HOLD}}},
+    ]
+    return _inside(LATE, settings, [hold(settings), ROUTER], routes, local_reply_config=late_replies())
+
+
+_TO_SERVICE: Config = {
+    "cluster_header": SERVICE,
+    "timeout": "0s",
+    "hash_policy": [{"header": {"header_name": PREFIX}}],  # where the cluster goes by it
+    "retry_policy": RETRY,
+}
+
+
+def _inside(name: str, settings: GatewaySettings, chain: list[Config], routes: list[Config], **more: object) -> Config:
+    """Of requests that have their key, limits, id and line in the log already. more: further fields."""
+    return extension(
+        "http",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=name,
+        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+        http_filters=chain,
+        generate_request_id=False,
+        max_request_headers_kb=MAX_HEAD_KIB + OUR_HEAD_KIB,
+        stream_idle_timeout=seconds(settings.backend_seconds),
+        **more,
+    )
+
+
 def _logs(settings: GatewaySettings, path: str) -> list[Config]:
     """The last line of each request; and beside it lines on requests under way, and the last of those that had some."""
     fields = FORMAT | (CONTROL_FORMAT if settings.content_control else {})
     long = {
         "op": "GE",
-        # a timer may be early
-        "value": {"default_value": PROGRESS_SECONDS * 500, "runtime_key": "maas.progress_milliseconds"},
+        "value": {"default_value": LONG_MILLISECONDS, "runtime_key": "maas.progress_milliseconds"},
     }
     last = _all(_type(ENDED), {"duration_filter": {"comparison": long}})
     return [

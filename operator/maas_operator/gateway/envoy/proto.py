@@ -62,6 +62,11 @@ def discovery(resources: Iterable[Message]) -> bytes:
     return content
 
 
+def version(content: bytes) -> str:
+    """The version of a file that `discovery` made, as Envoy shows it once it has taken it."""
+    return str(discovery_pb2.DiscoveryResponse.FromString(content).version_info)
+
+
 def discovered(name: str, config: Message, more: bytes = b"") -> bytes:
     """The file of one filter's configuration. more: further fields of it, in binary form."""
     packed = any_pb2.Any()

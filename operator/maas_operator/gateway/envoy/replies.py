@@ -5,12 +5,15 @@ from dataclasses import replace
 
 from maas_operator.gateway import errors
 from maas_operator.gateway.envoy import keys, routes
-from maas_operator.gateway.envoy.names import LIMIT, RESET, SHARED, TOKEN
+from maas_operator.gateway.envoy.names import HELD, LIMIT, REFUSED, RESET, SERVICE_ID, SHARED, TOKEN, UNREACHED
 from maas_operator.gateway.envoy.proto import Config, extension
 from maas_operator.gateway.errors import Error
+from maas_operator.gateway.places import REFUSALS, Answer
 from maas_operator.gateway.settings import GatewaySettings
 
 REQUEST_ID = "%REQ(x-request-id)%"
+NOT_HELD = "10"
+"""Seconds after which to try again, where a request could not be held, or not for longer: a start takes a while."""
 _DETAILS = "response.code_details"
 _CONTENT = f"{_DETAILS} == 'lua_response' && response.code == {errors.content('input').status}"
 
@@ -25,7 +28,10 @@ def replies(settings: GatewaySettings) -> Config:
             _mapper(_details("missing_api_key"), errors.NO_KEY),
             _mapper(_details("unknown_api_key"), errors.BAD_KEY),
             _mapper(f"{_DETAILS}.startsWith('jwt_authn')", errors.BAD_KEY),
+            *(_held() if settings.holding.requests else []),
             _mapper(f"{_details('lua_response')} && response.code == 404", errors.NO_API),
+            *(_mapper(_refused(parameter), error) for parameter, error in errors.UNSUPPORTED.items()),
+            _mapper(_refused("keep-alive"), errors.BAD_KEEP_ALIVE),
             _mapper(f"{_details('lua_response')} && response.code == 400", errors.BAD_REQUEST),
             *([_unchanged(_CONTENT)] if settings.content_control else []),
             _plain(f"{_details('lua_response')} && response.code == 405", {"detail": "Method Not Allowed"}),
@@ -54,12 +60,18 @@ def replies(settings: GatewaySettings) -> Config:
             _mapper(_limit("address-requests"), address, {"retry-after": "1"}),
             _mapper("response.code == 413", errors.TOO_LARGE),
             _mapper("response.code == 408", errors.TOO_SLOW),
-            _mapper("response.code == 504", errors.TIMEOUT),
-            _mapper("response.code >= 500", errors.BUSY, {"retry-after": "1"}),
+            *_FAILED,
             _mapper("response.code == 404", errors.NO_API),
             _mapper("response.code >= 400", replace(errors.BAD_REQUEST, status=400)),
         ],
     }
+
+
+def late_replies() -> Config:
+    """Of requests that the chain has let pass: they say that no instance was reached."""
+    said = {"header": {"key": UNREACHED, "value": "true"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    mappers = [*_held(), *_FAILED]
+    return {"mappers": [{**each, "headers_to_add": [*each["headers_to_add"], said]} for each in mappers]}
 
 
 _ROUTES = {
@@ -90,8 +102,26 @@ def _shared() -> list[Config]:
     return [_mapper(_limit(f"shared-{name}"), error, headers) for name, (error, headers) in waits.items()]
 
 
+def _held() -> list[Config]:
+    """Of requests that were to be held, and do not go on."""
+
+    def said(answer: Answer) -> str:
+        return f"{_details('lua_response')} && response.headers['{HELD}'] == '{answer}'"
+
+    return [
+        *(_mapper(said(answer), REFUSALS[answer]) for answer in (Answer.STOPPED, Answer.FROZEN, Answer.BAD_KEY)),
+        _mapper(f"{said(Answer.GONE)} && '{SERVICE_ID}' in request.headers", errors.NO_API),
+        _mapper(said(Answer.GONE), REFUSALS[Answer.GONE]),
+        *(_mapper(said(answer), REFUSALS[answer], {"retry-after": NOT_HELD}) for answer in (Answer.FULL, Answer.LATE)),
+    ]
+
+
 def _details(text: str) -> str:
     return f"{_DETAILS} == '{text}'"
+
+
+def _refused(why: str) -> str:
+    return f"{_details('lua_response')} && response.headers['{REFUSED}'] == '{why}'"
 
 
 def _route(name: str) -> str:
@@ -143,3 +173,9 @@ def _plain(
 def _filter(condition: str) -> Config:
     cel = extension("cel", "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=condition)
     return {"extension_filter": cel}
+
+
+_FAILED = (
+    _mapper("response.code == 504", errors.TIMEOUT),
+    _mapper("response.code >= 500", errors.BUSY, {"retry-after": "1"}),
+)

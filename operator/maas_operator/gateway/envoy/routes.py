@@ -8,18 +8,23 @@ from xds.type.matcher.v3 import matcher_pb2
 
 from maas_operator.api.modelservice import Balancing
 from maas_operator.gateway.envoy.keys import wait
-from maas_operator.gateway.envoy.names import AGENT, METADATA, NAME, PREFIX, ROUTE
-from maas_operator.gateway.envoy.proto import Config, discovery, extension, header, message, typed
-from maas_operator.gateway.facts import Facts, Reach, Service
+from maas_operator.gateway.envoy.names import AGENT, GIVEN_TO, METADATA, NAME, PREFIX, ROUTE
+from maas_operator.gateway.envoy.proto import Config, discovery, extension, header, message, seconds, typed
+from maas_operator.gateway.facts import Facts, Reach, Service, Waits
 
 NAME_OF_ROUTES = "services"
 FROZEN, NO_ACCESS, NO_API, NO_MODEL = "frozen", "no-access", "no-api", "no-model"
 """Routes that refuse. The answer is chosen by the route's name."""
+HOLD_MARGIN = 10
+"""Seconds by which Envoy's own bound on silence is later than the end of a request's time to be held."""
 _STATUS = {FROZEN: 401, NO_ACCESS: 401, NO_API: 404, NO_MODEL: 404}
 LUA = "envoy.filters.http.lua"
+HOLD: Config = {"hold": True}
+"""Metadata of a route whose requests are held."""
 RETRY = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "num_retries": 2,
+    "retry_back_off": {"base_interval": "0.025s"},
     "retry_host_predicate": [
         extension("previous", "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
     ],
@@ -30,14 +35,14 @@ RETRY = {
 
 def routes(facts: Facts) -> bytes:
     """The file of routes."""
-    table = message(route_pb2.RouteConfiguration, _table())
+    table = message(route_pb2.RouteConfiguration, _table(facts.waits))
     of_accounts = table.virtual_hosts[0].matcher.on_no_match.matcher
     for_anyone = of_accounts.on_no_match.matcher
     own = of_accounts.matcher_tree.exact_match_map.map
     anyone = for_anyone.matcher_tree.exact_match_map.map
     shared: dict[str, matcher_pb2.Matcher.OnMatch] = {}
     for name, service in _names(facts):
-        answer = _answer(service)
+        answer = _answer(service, facts.waits if service.id in facts.holding else None)
         if (own_name := f"{service.namespace} {name}") not in own:
             own[own_name].CopyFrom(answer)
         for account in service.shared_with:
@@ -53,14 +58,14 @@ def routes(facts: Facts) -> bytes:
     return discovery([table])
 
 
-def _table() -> Config:
+def _table(waits: Waits) -> Config:
     """All but the services: look the account's name up, then the names that all may call, then refuse."""
     anyone = {
         "matcher_tree": {"input": header(NAME), "exact_match_map": {"map": {"": _refusal(NO_API)}}},
         "on_no_match": {"matcher": _unknown()},
     }
     accounts = {
-        "matcher_tree": {"input": header(ROUTE), "exact_match_map": {"map": {"!agent": _agent()}}},
+        "matcher_tree": {"input": header(ROUTE), "exact_match_map": {"map": {"!agent": _agent(waits)}}},
         "on_no_match": {"matcher": anyone},
     }
     matcher = {
@@ -87,14 +92,14 @@ def _names(facts: Facts) -> Iterator[tuple[str, Service]]:
 
 
 @lru_cache(maxsize=16384)
-def _answer(service: Service) -> matcher_pb2.Matcher.OnMatch:
+def _answer(service: Service, held: Waits | None) -> matcher_pb2.Matcher.OnMatch:
     match service.reach:
         case Reach.FROZEN:
             config = _refusal(FROZEN, service)
         case Reach.STOPPED:
             config = _refusal(NO_ACCESS, service)
         case Reach.OPEN:
-            config = _service(service)
+            config = _held(service, held) if held else _service(service)
     return message(matcher_pb2.Matcher.OnMatch, config)
 
 
@@ -109,12 +114,30 @@ def _unknown() -> Config:
     return {"matcher_tree": tree, "on_no_match": _refusal(NO_API)}
 
 
-def _service(service: Service) -> Config:
-    action: Config = {"cluster": service.id, "timeout": "0s"}
-    lua: Config = {"service": service.id}
+def held(to_agent: Config, to_instances: Config, waits: Waits) -> tuple[Config, Config]:
+    """The actions of routes for requests that are held: to the agent, and, with HOLD in the route's metadata, to the
+    instances."""
+    silence = {"idle_timeout": seconds(waits.held + HOLD_MARGIN + waits.backend)}
+    retry = RETRY | {"per_try_idle_timeout": seconds(waits.backend)}  # as silent as with any other, from then on
+    return to_agent | silence, to_instances | silence | {"retry_policy": retry}
+
+
+def _held(service: Service, waits: Waits) -> Config:
+    """To the agent, where Envoy was told to give it a request; otherwise to the instances, once it may go on."""
+    to_agent, to_instances = held({"cluster": AGENT}, {}, waits)
+    tree = {"input": header(GIVEN_TO), "exact_match_map": {"map": {AGENT: _service(service, **to_agent)}}}
+    return {"matcher": {"matcher_tree": tree, "on_no_match": _service(service, HOLD, **to_instances)}}
+
+
+def _service(service: Service, more: Config | None = None, **action_: object) -> Config:
+    """more: further metadata for scripts. action_: further fields of the route's action."""
+    action: Config = {"cluster": service.id, "timeout": "0s", **action_}
+    lua: Config = {"service": service.id, **(more or {})}
     if service.balancing == Balancing.PREFIX_AFFINITY:
         action["hash_policy"] = [{"header": {"header_name": PREFIX}}]
         lua["affinity"] = True
+    if service.unsupported:
+        lua["unsupported"] = list(service.unsupported)
     if service.qps:
         lua["qps"] = service.qps
     if service.limits.requests_per_minute:
@@ -152,8 +175,10 @@ def _refusal(name: str, service: Service | None = None) -> Config:
     return _route(name, **fields)
 
 
-def _agent() -> Config:
-    return _route("agent", route={"cluster": AGENT, "timeout": "0s"})
+def _agent(waits: Waits) -> Config:
+    """What the agent asks on in a client's name may be held."""
+    silence = seconds(waits.held + HOLD_MARGIN + waits.backend)
+    return _route("agent", route={"cluster": AGENT, "timeout": "0s", "idle_timeout": silence})
 
 
 def _token() -> Config:

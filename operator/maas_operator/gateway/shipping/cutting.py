@@ -79,7 +79,7 @@ def _rows(lines: Iterable[Line]) -> list[UsageRow]:
 
 def _values(line: Line) -> tuple[int, ...]:
     """What a line adds, in the order of a row's sums."""
-    answered, first_token = line.upstream is not None, _first_token(line)
+    answered, first_token = line.answered, _first_token(line)
     return (
         1,
         int(answered),
@@ -118,7 +118,7 @@ class _Histograms:
 def _latencies(lines: Iterable[Line]) -> list[Latencies]:
     services: dict[str, _Histograms] = {}
     for line in lines:
-        if line.upstream is None or not _service(line):
+        if not line.answered or not _service(line):
             continue
         histograms = services.setdefault(_service(line), _Histograms())
         _count(histograms.duration, DURATION_BOUNDS, line.duration)

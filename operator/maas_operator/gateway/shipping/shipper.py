@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from maas_operator.gateway.shipping.cutting import LogName, cut
 from maas_operator.gateway.shipping.logs import Log, Logs, read_at
 from maas_operator.gateway.shipping.progress import Progress
 from maas_operator.gateway.shipping.sending import NotAcknowledgedError, NotReopenedError, Reopen, Send
+from maas_operator.guard import guarded
 
 log = structlog.get_logger()
 
@@ -48,18 +50,25 @@ class Shipper:
         pause = self._settings.interval
         while True:
             last = stopping.is_set()
-            try:
-                await self.ship()
-                pause = self._settings.interval
-            except NotAcknowledgedError as error:
-                counters.FAILURES.inc()
-                log.warning("usage is not acknowledged: it is kept, and sent again", error=str(error), pause=pause)
-                pause = min(pause * 2, self._settings.longest_pause)
-            except OSError as error:
-                log.warning("the access logs cannot be read", error=str(error))
+            with guarded("shipping"):
+                pause = await self._shipped(pause)
             if last:
                 return
-            await _wait(stopping, pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause)
+
+    async def _shipped(self, pause: float) -> float:
+        """Ship once. Returns the pause until the next time; pause: the one before."""
+        try:
+            await self.ship()
+        except NotAcknowledgedError as error:
+            counters.FAILURES.inc()
+            log.warning("usage is not acknowledged: it is kept, and sent again", error=str(error), pause=pause)
+            return min(pause * 2, self._settings.longest_pause)
+        except OSError as error:
+            log.warning("the access logs cannot be read", error=str(error))
+            return pause
+        return self._settings.interval
 
     async def ship(self) -> None:
         """Send all that is there now. Raises NotAcknowledgedError, and OSError of the disk."""
@@ -148,10 +157,3 @@ class Shipper:
         counters.DROPPED.inc(each.size)
         log.error("usage is given up: the ledger was away too long", log=str(each.path), bytes=each.size, accounts=sums)
         each.path.unlink(missing_ok=True)
-
-
-async def _wait(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stopping.wait(), seconds)
-    except TimeoutError:
-        return
