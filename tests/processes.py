@@ -1,6 +1,7 @@
 """Our processes as tests and benchmarks run them: each can be killed at any moment, and tells what it cost."""
 
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -13,14 +14,16 @@ from typing import Self
 
 CHECKOUT = Path(__file__).parents[1]
 PORTS = range(23_000, 32_000)
+"""Below those that outgoing connections take by themselves."""
+_NEXT_PORTS = itertools.cycle(random.sample(PORTS, len(PORTS)))
 END_SECONDS = 30.0
 """Limit for a process to be gone after a signal: kubelets wait no longer either."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
-    """A port that nobody listens on, from below those that outgoing connections take by themselves."""
-    for port in random.sample(PORTS, len(PORTS)):
+    """A port of `PORTS` that nobody listens on. None is given again before all were: who asked may not listen yet."""
+    for port in itertools.islice(_NEXT_PORTS, len(PORTS)):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -31,6 +34,16 @@ def cpu_seconds(pid: int) -> float:
     """User and system CPU time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mib(pid: int) -> float:
+    """Resident set of a process now."""
+    return _mib(pid, "VmRSS")
+
+
+def _mib(pid: int, field: str) -> float:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
 
 
 class Process:
@@ -73,5 +86,4 @@ class Process:
 
     def peak_mib(self) -> float:
         """Largest resident set so far."""
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
-        return int(found[1]) / 1024 if found else 0.0
+        return _mib(self.pid, "VmHWM")
