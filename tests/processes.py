@@ -1,6 +1,8 @@
 """Our processes as tests and benchmarks run them: each can be killed at any moment, and tells what it cost."""
 
 import contextlib
+import fcntl
+import functools
 import itertools
 import os
 import random
@@ -9,8 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 CHECKOUT = Path(__file__).parents[1]
 PORTS = range(23_000, 32_000)
@@ -22,12 +25,19 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
-    """A port of `PORTS` that nobody listens on. None is given again before all were: who asked may not listen yet."""
+    """A port of `PORTS` that nobody listens on. Who asks may not listen yet: none is given again before all were, and
+    none that another process was given, while that runs (one byte of a file is locked for each)."""
     for port in itertools.islice(_NEXT_PORTS, len(PORTS)):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            fcntl.lockf(_given_ports(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             return port
     raise OSError(f"no port of {PORTS} is free")
+
+
+@functools.cache
+def _given_ports() -> IO[bytes]:
+    return (Path(tempfile.gettempdir()) / f"maas-operator-ports-{os.getuid()}").open("ab")
 
 
 def cpu_seconds(pid: int) -> float:
