@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-MOST_SECONDS = 60
+MOST_SECONDS = 180
 REFUSED_SECONDS = 0.1
 """Until a client that was refused tries again."""
 
