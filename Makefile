@@ -10,7 +10,7 @@ export PYTHONPATH := operator
 UNIT := $(PYTHON) -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=worksteal tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down check test test-unit test-api test-gateway test-chart test-e2e bench generate lock
+.PHONY: help venv demo demo-down check test test-unit test-api test-gateway test-chart test-e2e binaries images bench generate lock
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,9 +43,17 @@ check: $(VENV)/ready ## lint, types, rooms, pure tests: under a minute
 
 # The suites before e2e mostly wait: they take two thirds of the time beside each other. e2e has the machine to itself.
 test: check ## everything, on real clusters
+	@$(MAKE) --no-print-directory --jobs=2 binaries images
 	@echo "test-api beside test-gateway and test-chart: what each prints comes when it has ended (some 20 min)"
 	$(MAKE) --jobs=2 --keep-going --output-sync=target test-api test-gateway test-chart
 	$(MAKE) test-e2e
+
+# Before any suite: a build beside them would take the time that they measure.
+binaries: $(VENV)/ready ## what clusters consist of, built where the cache lacks it
+	@$(PYTHON) -m tests.cluster build
+
+images: $(VENV)/ready ## the images of the tests, built where the cache lacks them
+	@$(PYTHON) -m tests.images build operator engine-cpu model-tiny
 
 test-unit: $(VENV)/ready ## the pure tests
 	$(UNIT)

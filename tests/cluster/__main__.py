@@ -1,12 +1,15 @@
-"""python -m tests.cluster up|down|status."""
+"""python -m tests.cluster up|down|status|build."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from tests.cluster.addresses import Addresses
+from tests.cluster.build import build_all
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, PrerequisitesError
-from tests.cluster.parts import PROFILES
+from tests.cluster.parts import PARTS, PROFILES
+from tests.cluster.prerequisites import ensure
 
 STATES = {True: "runs", False: "ended"}
 ANSWERS = {True: "ready", False: "does not answer"}
@@ -22,6 +25,9 @@ def main() -> int:
             cluster.up(arguments.profile, arguments.nodes, arguments.audit)
         elif arguments.command == "down":
             cluster.down()
+        elif arguments.command == "build":
+            ensure("api", Addresses(arguments.number))
+            build_all(tuple(PARTS))
         else:
             return _show(cluster)
     except PrerequisitesError as error:
@@ -48,7 +54,7 @@ def _show(cluster: Cluster) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A real Kubernetes on this machine.")
-    parser.add_argument("command", choices=["up", "down", "status"])
+    parser.add_argument("command", choices=["up", "down", "status", "build"])
     parser.add_argument("--number", type=int, default=0, help="which cluster, 0 to 39: several run beside each other")
     parser.add_argument(
         "--directory", type=Path, help="its files; .cluster (or .cluster-NUMBER) in the checkout if left out"

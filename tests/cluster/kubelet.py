@@ -12,6 +12,8 @@ KUBELET_PORT = 10250
 KUBELET_HEALTH_PORT = 10248
 PROXY_HEALTH_PORT = 10256
 MAX_PODS = 110
+SYNC_FREQUENCY = "10s"
+"""How often a pod gets the Secrets and ConfigMaps anew that it mounts. A kubelet's default is a minute."""
 CLUSTER_DOMAIN = "cluster.local"
 
 
@@ -59,6 +61,7 @@ def _kubelet_config(layout: Layout, node: NodeAddresses, containerd: Containerd)
         "clusterDomain": CLUSTER_DOMAIN,
         "resolvConf": "",
         "maxPods": MAX_PODS,
+        "syncFrequency": SYNC_FREQUENCY,
         "serializeImagePulls": False,
         "podLogsDir": str(containerd.directory / "pod-logs"),
         "volumePluginDir": str(containerd.directory / "volume-plugins"),

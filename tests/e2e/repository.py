@@ -21,7 +21,7 @@ from tests.cluster import Cluster
 Manifest = dict[str, Any]
 API = "/apis/maas-operator.io/v1alpha1"
 NAMESPACED = ("modelservices", "apikeys", "notificationtopics")
-ROUND_SECONDS = 5.0
+ROUND_SECONDS = 8.0
 """From the beginning of a round to that of the next. Flux and Argo CD take minutes."""
 LOOKS = 3
 """So often kubectl compares before a difference is one. It reads each object twice, and prints what is written into a

@@ -89,9 +89,8 @@ def responses(text: bytes, request_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def clients(cluster: Cluster, account: Account) -> Iterator[list[Client]]:
+def clients(cluster: Cluster, address: str) -> Iterator[list[Client]]:
     """The same client, of each replica of the gateway."""
-    account.apply("teller")
     secret = new_key(cluster, TEAM, "intel", "for a test", "--kind", "ClientCredentials")
     made = [Client(f"http://{pod['status']['podIP']}:8080", f"{TEAM}/intel", secret) for pod in gateway_pods(cluster)]
     assert len(made) == 2
@@ -104,10 +103,8 @@ def clients(cluster: Cluster, account: Account) -> Iterator[list[Client]]:
     cluster.kubectl(*in_system, *create, stdin=keys)
     for client in made:
         wait_until(client.given, MOUNTED_SECONDS, "the Secret to be taken up", partial(str, client.address))
-    account.wait_ready("teller")
     yield made
     cluster.kubectl(*in_system, "delete", "secret", SECRET_NAME)
-    account.delete("teller")
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +237,7 @@ def test_i3_what_is_generated_is_metered_under_the_clients_key(cluster: Cluster,
     wait_until(client.given, 30, "the client to be known")
     application = client.signed_in()
     wait_until(lambda: application.call("GET", "/v1/maas/models")[0] == http.client.OK, 30, "the token to count")
-    plain = {"model": "teller", "prompt": "Once upon a time", "max_tokens": 1}
+    plain = {"model": "talker", "prompt": "Once upon a time", "max_tokens": 1}
     prompt = application.call("POST", "/v1/completions", plain)[1]["usage"]["prompt_tokens"]
     made = sum(len(generate(application, max_new_tokens=number)) for number in (3, 30))
 
