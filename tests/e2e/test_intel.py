@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ TEAM = "team-a"
 SECRET_NAME = f"{GATEWAY}-signing"
 MOUNTED_SECONDS = 180
 """Limit for the kubelet to bring a Secret that was made while the pod runs."""
+BELIEVED_SECONDS = 30
+"""Limit for its Envoy to have it as well."""
 SIGNING = SigningKey(id="e2e", secret="signs-the-tokens-of-this-cluster-alone")
 GENERATE = "/v1/maas/generatestream"
 PRODUCT = {
@@ -103,6 +106,10 @@ def clients(cluster: Cluster, address: str) -> Iterator[list[Client]]:
     cluster.kubectl(*in_system, *create, stdin=keys)
     for client in made:
         wait_until(client.given, MOUNTED_SECONDS, "the Secret to be taken up", partial(str, client.address))
+    for giving, asked in itertools.product(made, repeat=2):  # an agent has it a moment before its Envoy
+        wait_until(
+            partial(believed, giving, asked), BELIEVED_SECONDS, "a token to be believed", partial(str, asked.address)
+        )
     yield made
     cluster.kubectl(*in_system, "delete", "secret", SECRET_NAME)
 
@@ -116,11 +123,14 @@ def app(cluster: Cluster, clients: list[Client]) -> Application:
     return made
 
 
+def believed(giving: Client, asked: Client) -> bool:
+    """Whether one replica takes another's token."""
+    return Application(asked.address, giving.signed_in().key).call("GET", "/v1/models")[0] == http.client.OK
+
+
 def test_i1_a_token_of_one_replica_is_believed_by_every_replica(clients: list[Client]) -> None:
-    for giving in clients:
-        token = giving.signed_in().key
-        for asked in clients:
-            assert Application(asked.address, token).call("GET", "/v1/models")[0] == http.client.OK
+    for giving, asked in itertools.product(clients, repeat=2):
+        assert believed(giving, asked)
 
 
 def test_i1_no_token_for_a_wrong_secret_another_grant_or_a_bearer_key(cluster: Cluster, clients: list[Client]) -> None:
